@@ -1,0 +1,54 @@
+# Everything is set up by the target that needs it: type one, it does the rest.
+#   make run    serve from this clone (first run: make run INIT='--host 192.0.2.10')
+#   make demo   a gateway and a simulated dock on loopback, through the whole access
+#   make test   all tests     make lint   style, types, import contract
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DIR ?= var
+INIT ?=
+PYTEST_ARGS ?=
+# What the tests speak to dockgate with, from Debian
+DEBIAN := mosquitto mosquitto-clients
+
+.PHONY: run demo test lint debian clean
+.DEFAULT_GOAL := run
+
+$(VENV)/runtime: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dockgate needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/runtime
+	@test -e $(DIR)/broker.yaml || $(BIN)/dockgate init --dir $(DIR) --no-input $(INIT)
+	@exec $(BIN)/dockgate --config $(DIR)/broker.yaml serve
+
+demo: $(VENV)/runtime
+	@$(BIN)/python -m gateway.demo
+
+# The foreign clients; fails with the name of what can't be had
+debian:
+	@missing=""; for package in $(DEBIAN); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	test -z "$$missing" || { \
+		test "$$(id -u)" = 0 || { echo "the tests need Debian's$$missing: sudo apt-get install$$missing" >&2; exit 1; }; \
+		apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing >/dev/null \
+		|| { echo "the tests need Debian's$$missing, which could not be installed" >&2; exit 1; }; }
+
+test: lint debian
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

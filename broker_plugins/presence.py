@@ -1,0 +1,76 @@
+"""Who is there: sessions that open and close and what they publish -> ``gateway.presence``; topology in telemetry -> dispatch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amqtt.plugins.base import BasePlugin
+
+from broker_plugins.context import broker_of, identity_of, runtime_of
+from gateway.model import Role
+from gateway.topics import Kind, parse_device_topic
+
+if TYPE_CHECKING:
+    from amqtt.contexts import BaseContext
+    from amqtt.session import IncomingApplicationMessage, Session
+
+    from gateway.model import Identity
+
+_TELEMETRY = frozenset({Kind.OSD, Kind.STATE, Kind.EVENTS})
+# The identity that presence knows of a session; another one means that the account has been pinned since.
+_KNOWN = "dockgate.presence"
+
+
+class PresencePlugin(BasePlugin["BaseContext"]):
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+        runtime = runtime_of(context)
+        self._broker = broker_of(context)
+        self._presence = runtime.presence
+        self._dispatcher = runtime.dispatcher
+        self._ours = getattr(self._broker, "calls_interceptors", False)
+
+    def session_opened(self, *, session: Session) -> None:
+        identity = identity_of(session)
+        if identity is not None:
+            self._know(session, identity)
+
+    def session_closed(self, *, session: Session) -> None:
+        session.attributes.pop(_KNOWN, None)
+        self._presence.disconnected(id(session), reason=str(session.attributes.get("dockgate.closed", "")))
+
+    def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> None:
+        identity = identity_of(session)
+        if identity is None or identity.role is not Role.DOCK:
+            return
+        known: Identity | None = session.attributes.get(_KNOWN)
+        if known is not identity:
+            self._know(session, identity)
+        device = parse_device_topic(message.topic)
+        if device is None:
+            return
+        if device.kind in _TELEMETRY:
+            self._presence.telemetry(device.sn)
+            if device.kind is Kind.OSD:
+                self._dispatcher.observe(identity, message.topic, bytes(message.data))
+        else:
+            self._presence.seen(device.sn)
+
+    def _know(self, session: Session, identity: Identity) -> None:
+        session.attributes[_KNOWN] = identity
+        self._presence.connected(identity, id(session), session.remote_address or "")
+
+    # -- a stock amqtt broker
+
+    async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:  # noqa: ARG002
+        if not self._ours:
+            self.session_opened(session=client_session)
+
+    async def on_broker_client_disconnected(self, *, client_id: str, client_session: Session) -> None:  # noqa: ARG002
+        if not self._ours:
+            self.session_closed(session=client_session)
+
+    async def on_broker_message_broadcast(self, *, client_id: str, message: IncomingApplicationMessage) -> None:
+        session = self._broker.sessions.get(client_id, (None, None))[0] if not self._ours else None
+        if session is not None:
+            self.intercept(session=session, message=message)

@@ -1,0 +1,82 @@
+"""The interceptor: a dock's accepted publish -> ``gateway.dispatch`` -> the reply to that session and to nobody else.
+
+Our broker calls ``intercept`` and sends what it returns. Under a stock amqtt broker the same plugin listens to the event that
+comes after the topic rules, and sends through that session's handler; there a request is passed on too, which amqtt can't stop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amqtt.plugins.base import BasePlugin
+
+from broker_plugins.context import broker_of, identity_of, runtime_of
+from gateway.model import Outcome, OutgoingMessage, Role
+
+if TYPE_CHECKING:
+    from amqtt.contexts import BaseContext
+    from amqtt.session import IncomingApplicationMessage, Session
+
+
+class DockRequestsPlugin(BasePlugin["BaseContext"]):
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+        self._broker = broker_of(context)
+        self._dispatcher = runtime_of(context).dispatcher
+        self._ours = getattr(self._broker, "calls_interceptors", False)
+
+    def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> Outcome | None:
+        identity = identity_of(session)
+        if identity is None:
+            return None
+        if identity.role is Role.SERVICE:
+            self._dispatcher.platform_answered(message.topic, bytes(message.data))
+            return None
+        return self._dispatcher.intercept(
+            identity,
+            message.topic,
+            bytes(message.data),
+            platform_listens=self._listens,
+            reply_later=_Later(self, session),
+        )
+
+    def _listens(self, topic: str) -> bool:
+        return bool(self._broker.listens(topic)) if self._ours else False
+
+    def send(self, session: Session, message: OutgoingMessage) -> None:
+        if self._ours:
+            session.reply(message)  # type: ignore[attr-defined] # gateway.broker.session.Session
+        else:
+            runtime_of(self.context).services.tasks.spawn(self._send_stock(session, message), name="reply")
+
+    # -- a stock amqtt broker
+
+    async def on_broker_message_broadcast(self, *, client_id: str, message: IncomingApplicationMessage) -> None:
+        if self._ours:
+            return
+        session: Session | None = self._broker.sessions.get(client_id, (None, None))[0]
+        if session is None:
+            return
+        outcome = self.intercept(session=session, message=message)
+        if outcome is not None and outcome.work is not None:
+            outcome = await outcome.work
+        for reply in outcome.replies if outcome is not None else ():
+            await self._send_stock(session, reply)
+
+    async def _send_stock(self, session: Session, message: OutgoingMessage) -> None:
+        handler: Any = self._broker.sessions.get(session.client_id, (None, None))[1]
+        if handler is not None:
+            await handler.mqtt_publish(message.topic, message.payload, 0, retain=False)
+
+
+class _Later:
+    """Sends to the session that asked, if it is still there."""
+
+    __slots__ = ("_plugin", "_session")
+
+    def __init__(self, plugin: DockRequestsPlugin, session: Session) -> None:
+        self._plugin = plugin
+        self._session = session
+
+    def __call__(self, message: OutgoingMessage) -> None:
+        self._plugin.send(self._session, message)

@@ -1,0 +1,373 @@
+"""The broker: amqtt's configuration, plugin manager and plugin API around connections, sessions and routing of our own.
+
+A message comes in judged and goes out judged: nothing is delivered, retained or kept that the topic rules have not allowed, for
+publisher and for receiver. Nothing here waits for the disk, and nothing per message grows with the number of connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from amqtt.broker import Broker
+from amqtt.contexts import BrokerConfig
+from amqtt.events import BrokerEvents
+
+from gateway import logs
+from gateway.model import Action
+
+from .codec.packets import Connect, Properties, Reason, Will
+from .delivery import Delivery, Undecided
+from .hooks import Hooks
+from .listeners import Listeners
+from .message import Message
+from .session import REFUSAL, Session, SessionLimits
+from .sessions import Sessions
+
+if TYPE_CHECKING:
+    from gateway.config import Config, LimitSettings
+    from gateway.metrics import Metrics
+    from gateway.runtime import Runtime
+
+    from .connection import Connection
+    from .exchange import Exchange
+
+_log = logging.getLogger(__name__)
+
+# How often time limits are looked at; MQTT asks for no better than seconds.
+_TICK_S = 0.5
+_REFUSED_LINE_S = 60.0
+# A client that has not made room in its full outbound buffer for so long does not read any more.
+_STALLED_S = 30.0
+
+_REFUSALS = {
+    Reason.CLIENT_IDENTIFIER_NOT_VALID: "the client id belongs to a session of another account",
+    Reason.QUOTA_EXCEEDED: "too many connections of one account (limits.connections_per_account)",
+}
+
+
+class GatewayBroker(Broker):
+    """``Broker`` for plugins and configuration; its sockets, sessions and subscriptions are not amqtt's."""
+
+    # Read by our plugins: this broker calls ``intercept`` itself.
+    calls_interceptors = True
+
+    def __init__(self, config: Config, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.settings = config
+        self.limits: LimitSettings = config.dockgate.limits
+        self.metrics: Metrics = runtime.services.metrics
+        self.tasks = runtime.services.tasks
+        # Seconds of the loop's clock, moved on by the ticker: cheap to read for each packet.
+        self.now = asyncio.get_running_loop().time()
+        super().__init__(BrokerConfig.from_dict(config.amqtt()), loop=asyncio.get_running_loop())
+        self.hooks = Hooks(self.plugins_manager, self.tasks)
+        self.delivery = Delivery(self.hooks, self.limits, self.metrics.messages, self._loop.time)
+        self.table = Sessions(
+            self.limits, self.metrics, self.delivery.router, clock=self._loop.time, will_due=self._will_due
+        )
+        self._connections: set[Connection] = set()
+        self._pending: OrderedDict[Connection, None] = OrderedDict()
+        self._by_address: Counter[str] = Counter()
+        self._warned = logs.RateLimited(_log, interval_s=_REFUSED_LINE_S, clock=self._loop.time)
+        self.listening = Listeners(self, config)
+        self._ticker: asyncio.Task[Any] | None = None
+        self._session_limits = SessionLimits(
+            inflight=self.limits.inflight,
+            queued_messages=self.limits.offline_messages,
+            queued_bytes=self.limits.offline_bytes,
+        )
+
+    # -- life
+
+    async def start(self) -> None:
+        """Open every listener, or none."""
+        await self.hooks.fire_and_wait(BrokerEvents.PRE_START)
+        await self.listening.open()
+        self._ticker = self.tasks.spawn(self._tick(), name="broker clock")
+        self.runtime.services.events.set_publisher(self.publish)
+        self.runtime.on_reload(self.drop_outdated)
+        await self.hooks.fire_and_wait(BrokerEvents.POST_START)
+
+    async def shutdown(self) -> None:
+        """Close every connection, telling MQTT 5 clients why; idempotent."""
+        await self.hooks.fire_and_wait(BrokerEvents.PRE_SHUTDOWN)
+        await self.listening.close()
+        self.runtime.services.events.set_publisher(None)
+        for connection in list(self._connections):
+            connection.close(Reason.SERVER_SHUTTING_DOWN)
+        await self.hooks.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await self.hooks.fire_and_wait(BrokerEvents.POST_SHUTDOWN)
+        await self.plugins_manager.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.now = now = self._loop.time()
+            connect_limit = self.settings.dockgate.login.connect_timeout_s
+            for connection in list(self._pending):
+                if now - connection.opened_at < connect_limit:
+                    break
+                self.metrics.connections.refused.add("connect_timeout")
+                self.warn(
+                    connection.address,
+                    f"no login within {connect_limit:g} s of connecting: closed",
+                    {logs.ADDRESS: connection.address, logs.LISTENER: connection.listener},
+                )
+                connection.abort()
+            for connection in list(self._connections):
+                limit = connection.keepalive_limit_s
+                if limit is not None and now - connection.heard_at > limit and not connection.held:
+                    connection.close(Reason.KEEP_ALIVE_TIMEOUT)  # 3.1.2.10: half as long again as the keep alive
+                elif connection.congested_at is not None and now - connection.congested_at > _STALLED_S:
+                    connection.close(Reason.QUOTA_EXCEEDED)
+            self.table.tick(now)
+
+    # -- connections
+
+    def admit(self, connection: Connection) -> bool:
+        """A new socket: False when there is no room. Room among those not logged in is made by the oldest of them."""
+        self.now = self._loop.time()
+        connection.opened_at = connection.heard_at = self.now
+        self.metrics.connections.accepted += 1
+        limits = self.limits
+        if len(self._connections) >= limits.connections or (
+            limits.connections_per_address and self._by_address[connection.address] >= limits.connections_per_address
+        ):
+            self.metrics.connections.refused.add("limit")
+            self.warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
+            return False
+        if len(self._pending) >= limits.pending_connections:
+            oldest = next(iter(self._pending))
+            self.metrics.connections.refused.add("crowded_out")
+            oldest.abort()
+        self._connections.add(connection)
+        self._by_address[connection.address] += 1
+        self._pending[connection] = None
+        self.metrics.connections.pending = len(self._pending)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed or closing; idempotent."""
+        if connection not in self._connections:
+            return
+        self._connections.discard(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        self._pending.pop(connection, None)
+        self.metrics.connections.pending = len(self._pending)
+
+    def warn(self, key: str, text: str, fields: Mapping[str, Any]) -> None:
+        """A line for the log about a peer: at most one a minute for each key and text."""
+        self._warned.warning((key, text), text, **fields)
+
+    # -- sessions
+
+    def new_session(self, connection: Connection, connect: Connect) -> Session:
+        """A session for the plugins to judge; it is in no table, and nobody else's has been touched."""
+        session = Session(self._session_limits, dropped=self._dropped)
+        session.client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
+        session.clean_session = connect.clean_start
+        longest = self.limits.keepalive_max_s
+        session.keep_alive = min(connect.keepalive_s or longest, longest)
+        session.username = connect.username
+        session.password = connect.password.decode("utf-8", "replace") if connect.password is not None else None
+        session.remote_address, session.remote_port = connection.address, connection.port
+        if connection.transport is not None:
+            session.ssl_object = connection.transport.get_extra_info("ssl_object")
+        return session
+
+    @staticmethod
+    def refusal_of(session: Session) -> Reason:
+        refusal: Reason | None = session.attributes.get(REFUSAL)
+        return refusal if refusal is not None else Reason.NOT_AUTHORIZED
+
+    async def judge_will(self, session: Session, will: Will | None) -> None:
+        """Keep the will only if it could be published now; it is asked again when it is due (a will is a publish)."""
+        if will is None:
+            return
+        allowed = self.hooks.allowed_now(session, will.topic, Action.PUBLISH)
+        if allowed is None:
+            allowed = await self.hooks.allowed(session, will.topic, Action.PUBLISH)
+        if not allowed or will.topic.startswith("$"):
+            self.metrics.messages.denied.add("will", "not_allowed")
+            self.warn(
+                session.client_id,
+                "a will on a topic that its account may not publish to: ignored",
+                {logs.CLIENT_ID: session.client_id, logs.TOPIC: will.topic},
+            )
+            return
+        session.will = will
+        session.will_flag = True
+        session.will_topic, session.will_message = will.topic, will.payload
+        session.will_qos, session.will_retain = will.qos, will.retain
+
+    def open_session(self, connection: Connection, session: Session, connect: Connect) -> tuple[Session, bool] | Reason:
+        """After the login: the session to go on with and whether it was there before. A Reason: refused, nothing changed."""
+        identity = session.identity
+        session.account = identity.account if identity is not None else session.username or ""
+        opened = self.table.open(session, connect)
+        if isinstance(opened, Reason):
+            text = _REFUSALS[opened]
+            self.metrics.connections.refused.add(opened.name.lower())
+            self.warn(
+                session.client_id,
+                f"CONNECT refused: {text}",
+                {logs.CLIENT_ID: session.client_id, logs.ACCOUNT: session.account, logs.ADDRESS: connection.address},
+            )
+            return opened
+        self._pending.pop(connection, None)
+        self.metrics.connections.pending = len(self._pending)
+        return opened
+
+    def opened(self, connection: Connection, session: Session) -> None:
+        """CONNACK is out."""
+        self.metrics.connections.opened += 1
+        self.metrics.connections.open += 1
+        _log.info(
+            "connected",
+            extra={
+                logs.ACCOUNT: session.account,
+                logs.CLIENT_ID: session.client_id,
+                logs.ADDRESS: connection.address,
+                logs.LISTENER: connection.listener,
+            },
+        )
+        self.hooks.opened(session)
+        self.hooks.fire(BrokerEvents.CLIENT_CONNECTED, client_id=session.client_id, client_session=session)
+
+    def closed(self, connection: Connection, session: Session, exchange: Exchange) -> None:
+        """A logged-in connection has ended."""
+        if session.link is not exchange:
+            return
+        self.metrics.connections.open -= 1
+        cause = connection.reason.name.lower() if connection.reason is not None else "connection_lost"
+        self.metrics.connections.closed.add(cause)
+        _log.info(
+            "disconnected",
+            extra={logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.REASON: cause},
+        )
+        self.hooks.closed(session)
+        self.hooks.fire(BrokerEvents.CLIENT_DISCONNECTED, client_id=session.client_id, client_session=session)
+        self.table.disconnected(session, graceful=exchange.graceful)
+
+    def drop_outdated(self) -> None:
+        """End the sessions whose login would not be accepted any more; connected ones are closed at once."""
+        current = self.runtime.authenticator.current
+        for session in self.table:
+            if session.identity is None or current(session.identity):
+                continue
+            session.will = None
+            session.expiry_s = 0.0
+            if session.link is not None:
+                session.link.connection.close(Reason.ADMINISTRATIVE_ACTION)
+            else:
+                self.table.end(session)
+
+    # -- messages
+
+    def pass_on(self, message: Message) -> Undecided:
+        """Retain and deliver a message that its publisher may publish; what is returned has to be awaited for the rest."""
+        if message.retain and not self.delivery.retain(message):
+            self.warn("retained", "no room for another retained message: not kept", {logs.TOPIC: message.topic})
+        return self.delivery.route(message)
+
+    def finish(self, undecided: Undecided) -> None:
+        """See to the rest of a delivery whose order does not matter."""
+        if undecided is not None:
+            self.tasks.spawn(undecided, name="deliver")
+
+    def expiry_of(self, properties: Properties | None) -> float | None:
+        if properties is None or properties.message_expiry_s is None:
+            return None
+        return self.now + properties.message_expiry_s
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """A message of the gateway itself, for those who may receive it."""
+        self.finish(self.delivery.route(Message(topic, payload)))
+
+    def listens(self, topic: str) -> bool:
+        """Would a connected session get a message on ``topic``? For plugins that leave a request to a platform."""
+        return self.delivery.listens(topic)
+
+    async def internal_message_broadcast(self, topic: str, data: bytes, qos: int | None = None) -> None:
+        """``BrokerContext.broadcast_message`` of amqtt's plugin API."""
+        self.finish(self.delivery.route(Message(topic, bytes(data), qos=qos or 0)))
+
+    async def retain_message(
+        self,
+        source_session: Any,  # noqa: ANN401 - as amqtt has it
+        topic_name: str | None,
+        data: bytes | bytearray | None,
+        qos: int | None = None,
+    ) -> None:
+        """``BrokerContext.retain_message`` of amqtt's plugin API."""
+        if topic_name:
+            source = source_session.client_id if source_session is not None else None
+            self.delivery.retain(Message(topic_name, bytes(data or b""), qos=qos or 0, retain=True, source=source))
+
+    def _will_due(self, session: Session, will: Will) -> None:
+        self.tasks.spawn(self._publish_will(session, will), name=f"will {session.client_id}")
+
+    async def _publish_will(self, session: Session, will: Will) -> None:
+        """A will is a publish: judged when it is due, by what its account may do then."""
+        identity = session.identity
+        if identity is not None and not self.runtime.authenticator.current(identity):
+            return
+        if not await self.hooks.allowed(session, will.topic, Action.PUBLISH):
+            return
+        undecided = self.pass_on(
+            Message(
+                will.topic,
+                will.payload,
+                qos=will.qos,
+                retain=will.retain,
+                properties=will.properties,
+                source=session.client_id,
+                expires_at=self.expiry_of(will.properties),
+            )
+        )
+        if undecided is not None:
+            await undecided
+
+    # -- refusals
+
+    def refused_publish(self, connection: Connection, session: Session, topic: str) -> None:
+        self.metrics.messages.denied.add("publish", "not_allowed")
+        self._warned.warning(
+            (id(connection), "publish"),
+            "publish refused: the account may not publish there; dropped",
+            **{logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.TOPIC: topic},
+        )
+
+    def refused_subscription(self, connection: Connection, session: Session, topic_filter: str) -> None:
+        self.metrics.messages.denied.add("subscribe", "not_allowed")
+        self._warned.warning(
+            (id(connection), topic_filter),
+            "subscription refused: the account may not receive that, or not all of it",
+            **{logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.TOPIC: topic_filter},
+        )
+
+    def _dropped(self, count: int) -> None:
+        self.metrics.messages.dropped.add("slow_reader", n=count)
+
+    # -- what amqtt's plugins see
+
+    @property
+    def sessions(self) -> dict[str, tuple[Session, Any]]:  # type: ignore[override] # no protocol handlers of amqtt's here
+        return {session.client_id: (session, None) for session in self.table}
+
+    @property
+    def subscriptions(self) -> dict[str, list[tuple[Session, int]]]:  # type: ignore[override]
+        seen: dict[str, list[tuple[Session, int]]] = {}
+        for session in self.table:
+            for subscription in session.subscriptions.values():
+                seen.setdefault(subscription.filter, []).append((session, subscription.qos))
+        return seen

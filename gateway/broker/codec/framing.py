@@ -1,0 +1,76 @@
+"""The fixed header (MQTT 3.1.1, 2.2): bytes in at any chunking, whole packets out; no packet may pass the size limit."""
+
+from __future__ import annotations
+
+from .packets import MqttError, Reason
+
+# A variable byte integer has at most four bytes (MQTT 3.1.1, 2.2.3).
+_MAX_LENGTH_BYTES = 4
+
+
+class Framer:
+    """Cuts a stream into packets. ``error`` is set, once, when the stream can't be cut any further; what came before stays good."""
+
+    __slots__ = ("_buffer", "_limit", "error")
+
+    def __init__(self, limit: int) -> None:
+        self._buffer = b""
+        self._limit = limit
+        self.error: MqttError | None = None
+
+    @property
+    def buffered(self) -> int:
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[tuple[bytes, int]]:
+        """Return the packets that are whole now, each with the length of its fixed header."""
+        if self.error is not None:
+            return []
+        if self._buffer:
+            data = self._buffer + data
+        packets: list[tuple[bytes, int]] = []
+        position, size = 0, len(data)
+        while size - position >= 2:
+            length, shift, header = data[position + 1], 0, 2
+            if length & 0x80:
+                length &= 0x7F
+                whole = False
+                while position + header < size:
+                    byte = data[position + header]
+                    header += 1
+                    shift += 7
+                    length |= (byte & 0x7F) << shift
+                    if byte < 0x80:
+                        whole = True
+                        break
+                    if header > _MAX_LENGTH_BYTES:
+                        self.error = MqttError(Reason.MALFORMED_PACKET, "remaining length has more than four bytes")
+                        self._buffer = b""
+                        return packets
+                if not whole:
+                    break
+            if header + length > self._limit:
+                self.error = MqttError(
+                    Reason.PACKET_TOO_LARGE, f"packet of {header + length} bytes, at most {self._limit} are taken"
+                )
+                self._buffer = b""
+                return packets
+            end = position + header + length
+            if end > size:
+                break
+            packets.append((data[position:end], header))
+            position = end
+        self._buffer = data[position:] if position else data
+        return packets
+
+
+def variable_length(number: int) -> bytes:
+    """Encode a remaining length (MQTT 3.1.1, 2.2.3)."""
+    if number < 0x80:
+        return bytes((number,))
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

@@ -1,0 +1,50 @@
+"""The data types both versions share (MQTT 3.1.1, 1.5; MQTT 5, 1.5): what is cut off or ill-formed raises ``MqttError``."""
+
+from __future__ import annotations
+
+import struct
+
+from .packets import MqttError, Reason
+
+_UINT16 = struct.Struct("!H")
+
+
+def malformed(text: str) -> MqttError:
+    return MqttError(Reason.MALFORMED_PACKET, text)
+
+
+def text_at(data: bytes, position: int) -> tuple[str, int]:
+    """A UTF-8 string: well-formed, no surrogates, no U+0000. Returns it and the position after it."""
+    raw, position = binary_at(data, position)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise malformed("a string is not UTF-8 [MQTT-1.5.3-1]") from None
+    if "\x00" in text:
+        raise malformed("a string holds U+0000 [MQTT-1.5.3-2]")
+    return text, position
+
+
+def binary_at(data: bytes, position: int) -> tuple[bytes, int]:
+    """Two bytes of length and that many bytes."""
+    start = position + 2
+    if start > len(data):
+        raise malformed("a length is cut off")
+    end = start + _UINT16.unpack_from(data, position)[0]
+    if end > len(data):
+        raise malformed("a string is longer than its packet")
+    return data[start:end], end
+
+
+def uint16_at(data: bytes, position: int) -> int:
+    if position + 2 > len(data):
+        raise malformed("a number is cut off")
+    number: int = _UINT16.unpack_from(data, position)[0]
+    return number
+
+
+def packet_id_at(data: bytes, position: int) -> int:
+    number = uint16_at(data, position)
+    if number == 0:
+        raise malformed("packet identifier 0 [MQTT-2.3.1-1]")
+    return number

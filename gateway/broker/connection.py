@@ -1,0 +1,322 @@
+"""One network connection up to its login: bytes in, packets to the exchange; nothing of anybody changes before the login.
+
+It keeps the time limits and the size limits, and closes politely. What packets mean after the login is in ``exchange``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Coroutine
+from enum import Enum
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from gateway import logs
+
+from .codec import v5, v311
+from .codec.framing import Framer
+from .codec.packets import Connack, Connect, MqttError, Reason
+from .exchange import TOPIC_ALIASES, Exchange
+
+if TYPE_CHECKING:
+    from .broker import GatewayBroker
+    from .session import Session
+
+_log = logging.getLogger(__name__)
+
+# Input that may wait while a packet is being judged; beyond it the socket is not read.
+_WAITING_PACKETS = 256
+
+# Protocol name and level of a CONNECT (3.1.2.1, 3.1.2.2).
+_CODECS: dict[tuple[str, int], ModuleType] = {("MQTT", v311.LEVEL): v311, ("MQTT", v5.LEVEL): v5}
+
+# What strangers say on the wrong port, by how they begin.
+_MISTAKES = (
+    (b"\x16\x03", "TLS was spoken to a listener without TLS: use the TLS port, or switch TLS off in the client"),
+    (b"GET ", "HTTP was spoken to an MQTT listener: a browser or a WebSocket client on the wrong port"),
+    (b"POST", "HTTP was spoken to an MQTT listener"),
+    (b"HEAD", "HTTP was spoken to an MQTT listener"),
+    (b"PROX", "a PROXY header was sent to a listener that does not expect one"),
+)
+
+
+class State(Enum):
+    NEW = "new"
+    LOGIN = "login"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Connection(asyncio.Protocol):
+    """``address`` and ``port`` are the peer's; ``heard_at`` is the loop's time of the last byte."""
+
+    def __init__(self, broker: GatewayBroker, listener: str) -> None:
+        self.broker = broker
+        self.listener = listener
+        self.state = State.NEW
+        self.address = ""
+        self.port = 0
+        self.opened_at = self.heard_at = broker.now
+        self.keepalive_limit_s: float | None = None
+        self.congested_at: float | None = None  # since when the peer does not read as fast as we write
+        self.codec: ModuleType = v311
+        self.exchange: Exchange | None = None
+        self.reason: Reason | None = None  # why we close it; None: the peer went
+        self._transport: asyncio.Transport | None = None
+        self._framer = Framer(broker.limits.packet_bytes)
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        self.busy = False
+        self._reading = True
+        self.held = False  # not read because its requests wait
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not asyncio's by class
+        peer = transport.get_extra_info("peername")
+        if peer:
+            self.address, self.port = str(peer[0]), int(peer[1])
+        # above it QoS 0 is dropped (exchange.congested)
+        self._transport.set_write_buffer_limits(high=self.broker.limits.outbound_bytes)
+        if not self.broker.admit(self):
+            self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self.broker.now
+        if self.state is State.NEW and data[:1] != b"\x10" and not self._framer.buffered:
+            self._wrong_protocol(data)
+            return
+        packets = self._framer.feed(data)
+        if packets:
+            self._waiting.extend(packets)
+        self._process()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._transport = None
+        self._end()
+
+    def pause_writing(self) -> None:
+        self.congested_at = self.broker.now
+        if self.exchange is not None:
+            self.exchange.congested = True
+
+    def resume_writing(self) -> None:
+        self.congested_at = None
+        if self.exchange is not None:
+            self.exchange.congested = False
+
+    # -- input
+
+    def _process(self) -> None:
+        waiting = self._waiting
+        while waiting and not self.busy and not self.held and self.state is not State.CLOSED:
+            packet, header = waiting.popleft()
+            try:
+                if self.exchange is not None:
+                    self.exchange.handle(packet, header)
+                elif self.state is State.NEW:
+                    self._connect(packet, header)
+            except MqttError as error:
+                self.fail(error)
+                return
+        if self.state is State.CLOSED:
+            return
+        if self._framer.error is not None and not waiting and not self.busy:
+            self.fail(self._framer.error)
+            return
+        self._set_reading(reading=len(waiting) < _WAITING_PACKETS and not self.held)
+
+    def _set_reading(self, *, reading: bool) -> None:
+        if reading == self._reading or self._transport is None or self._transport.is_closing():
+            return
+        self._reading = reading
+        if reading:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def later(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Finish this packet in a task; the following ones of this connection wait for it."""
+        self.busy = True
+        self.broker.tasks.spawn(self._finish(work), name=name)
+
+    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except MqttError as error:
+            self.fail(error)
+        except Exception:  # noqa: BLE001 - one client's packet must not end more than its connection
+            _log.exception("a packet could not be handled", extra={logs.ADDRESS: self.address})
+            self.close(Reason.UNSPECIFIED_ERROR)
+        finally:
+            self.busy = False
+            self._process()
+
+    def hold(self) -> None:
+        """Stop reading: too many of its requests wait for their answers."""
+        self.held = True
+        self._set_reading(reading=False)
+
+    def release(self) -> None:
+        if self.held:
+            self.held = False
+            self._process()
+
+    # -- login
+
+    def _connect(self, packet: bytes, header: int) -> None:
+        name, level = v311.protocol_level(packet, header)
+        codec = _CODECS.get((name, level))
+        if codec is None:
+            # 3.1.2.2: the answer that every version understands
+            self.broker.metrics.connections.refused.add("unsupported_protocol")
+            self.refuse(
+                Reason.UNSUPPORTED_PROTOCOL_VERSION,
+                f"protocol {name[:16]!r} level {level}; served are MQTT 3.1.1 (level 4) and MQTT 5 (level 5)",
+            )
+            return
+        self.codec = codec
+        connect: Connect = codec.decode_connect(packet, header)
+        self.state = State.LOGIN
+        self.later(self._login(connect), name=f"login {self.address}")
+
+    async def _login(self, connect: Connect) -> None:
+        if connect.authentication_method is not None:
+            self.refuse(Reason.BAD_AUTHENTICATION_METHOD, "enhanced authentication is not offered (MQTT 5, 4.12)")
+            return
+        if not connect.client_id and not connect.clean_start and self.codec is v311:
+            # 3.1.3.1: a client without an identifier can't have a session that lasts [MQTT-3.1.3-8]
+            self.refuse(Reason.CLIENT_IDENTIFIER_NOT_VALID, "no client id, and a session that should last")
+            return
+        session = self.broker.new_session(self, connect)
+        accepted = await self.broker.hooks.authenticate(session)
+        session.password = None
+        connect.password = None
+        if self.has_ended():
+            return
+        if not accepted:
+            self.refuse(self.broker.refusal_of(session), None)
+            return
+        await self.broker.judge_will(session, connect.will)
+        if self.has_ended():
+            return
+        opened = self.broker.open_session(self, session, connect)
+        if isinstance(opened, Reason):
+            self.refuse(opened, None)
+            return
+        session, present = opened
+        self.exchange = Exchange(self, session, self.codec, connect)
+        self.state = State.OPEN
+        self.keepalive_limit_s = 1.5 * session.keep_alive
+        self.write(self.codec.connack(self._welcome(connect, session, present=present)))
+        self.broker.opened(self, session)
+        session.resume(self.broker.now)
+
+    def _welcome(self, connect: Connect, session: Session, *, present: bool) -> Connack:
+        """What MQTT 5 lets a server say of itself (3.2.2.3); 3.1.1 has room for the first two."""
+        limits = self.broker.limits
+        asked_s = connect.session_expiry_s or 0
+        return Connack(
+            session_present=present,
+            reason=Reason.SUCCESS,
+            session_expiry_s=int(session.expiry_s) if session.expiry_s < asked_s else None,
+            receive_maximum=limits.inflight,
+            maximum_packet_size=limits.packet_bytes,
+            assigned_client_id=None if connect.client_id else session.client_id,
+            topic_alias_maximum=TOPIC_ALIASES,
+            server_keepalive_s=None if connect.keepalive_s == session.keep_alive else session.keep_alive,
+        )
+
+    def refuse(self, reason: Reason, why: str | None) -> None:
+        """Answer CONNECT with ``reason`` and close. ``why``: a line for the log, unless somebody has written one."""
+        if why is not None:
+            self._warn(f"CONNECT refused: {why}")
+        self.write(self.codec.connack(Connack(session_present=False, reason=reason)))
+        self.close(reason, say=False)
+
+    # -- output and end
+
+    def has_ended(self) -> bool:
+        return self.state is State.CLOSED
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        return self._transport
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and data:
+            self._transport.write(data)
+
+    def acknowledge_now(self) -> None:
+        """Have the kernel acknowledge what was read at once. A client with Nagle's algorithm on holds its next packet back
+        until then, and the kernel's delayed acknowledgement would cost it 40 ms (tcp(7), TCP_QUICKACK).
+        """
+        if self._transport is not None and (tcp := self._transport.get_extra_info("socket")) is not None:
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def outbound_bytes(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def close(self, reason: Reason, *, say: bool = True) -> None:
+        """Close from our side; what has been written is still sent. ``say``: tell the reason where the version can."""
+        if self.state is State.CLOSED or self._transport is None:
+            return
+        self.reason = reason
+        if say and self.exchange is not None:
+            self.write(self.exchange.codec.disconnect(reason))
+        self._end()
+        if self.outbound_bytes() > self.broker.limits.outbound_bytes:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once; what has been written may be lost."""
+        self._end()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self._waiting.clear()
+        self.broker.forget(self)
+        if self.exchange is not None:
+            self.exchange.lost()
+
+    def fail(self, error: MqttError) -> None:
+        """The peer broke the protocol."""
+        if self.exchange is None:
+            self.broker.metrics.connections.refused.add("protocol_error")
+        self._warn(f"protocol error: {error}")
+        self.close(error.reason)
+
+    def _wrong_protocol(self, data: bytes) -> None:
+        for beginning, mistake in _MISTAKES:
+            if data.startswith(beginning):
+                self._warn(mistake)
+                break
+        else:
+            self._warn("the first packet is not CONNECT [MQTT-3.1.0-1]")
+        self.broker.metrics.connections.refused.add("wrong_protocol")
+        self.close(Reason.PROTOCOL_ERROR, say=False)
+
+    def _warn(self, text: str) -> None:
+        session = self.exchange.session if self.exchange is not None else None
+        self.broker.warn(
+            self.address,
+            text,
+            {
+                logs.ADDRESS: self.address,
+                logs.LISTENER: self.listener,
+                logs.CLIENT_ID: session.client_id if session is not None else "",
+                logs.ACCOUNT: session.account if session is not None else "",
+            },
+        )

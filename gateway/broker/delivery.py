@@ -1,0 +1,146 @@
+"""A judged message in, deliveries out: subscriptions, retained messages, and the question to the topic rules for each receiver.
+
+Nothing is delivered that the receiver may not receive at that moment, retained messages included. What can't be decided at
+once is returned as work to await; who hands a message in sees to that, and so keeps the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gateway.model import Action
+from gateway.topics import SHARE_PREFIX
+
+from .codec.packets import Subscription
+from .message import Message
+from .retained import Retained
+from .router import Router
+from .session import Session
+
+if TYPE_CHECKING:
+    from gateway.config import LimitSettings
+    from gateway.metrics import Messages
+
+    from .hooks import Hooks
+
+Undecided = Coroutine[Any, Any, None] | None
+_Chosen = list[tuple[Session, Sequence[Subscription]]]
+
+
+class Delivery:
+    def __init__(self, hooks: Hooks, limits: LimitSettings, metrics: Messages, clock: Callable[[], float]) -> None:
+        self.router: Router[Session] = Router()
+        self.retained = Retained(messages=limits.retained_messages, size=limits.retained_bytes)
+        self._hooks = hooks
+        self._metrics = metrics
+        self._clock = clock
+
+    def route(self, message: Message) -> Undecided:
+        """Deliver to every session that subscribed and may receive it. What is returned has to be awaited for the rest."""
+        undecided: _Chosen = []
+        topic = message.topic
+        for session, subscriptions in _by_session(self.router.match(topic)):
+            allowed = self._hooks.allowed_now(session, topic, Action.RECEIVE)
+            if allowed:
+                _deliver(session, message, subscriptions)
+            elif allowed is None:
+                undecided.append((session, subscriptions))
+        groups = self.router.match_shared(topic)
+        if undecided or groups:
+            return self._route_rest(message, undecided, groups)
+        return None
+
+    async def _route_rest(
+        self, message: Message, undecided: _Chosen, groups: list[list[tuple[Session, Subscription]]]
+    ) -> None:
+        for session, subscriptions in undecided:
+            if await self._hooks.allowed(session, message.topic, Action.RECEIVE):
+                _deliver(session, message, subscriptions)
+        for members in groups:
+            await self._deliver_shared(message, members)
+
+    async def _deliver_shared(self, message: Message, members: list[tuple[Session, Subscription]]) -> None:
+        """The first who is there and may; else the first who may, for its queue (MQTT 5, 4.8.2)."""
+        for wants_connected in (True, False):
+            for session, subscription in members:
+                if session.connected is wants_connected and await self._may_receive(session, message.topic):
+                    _deliver(session, message, (subscription,))
+                    return
+
+    async def _may_receive(self, session: Session, topic: str) -> bool:
+        allowed = self._hooks.allowed_now(session, topic, Action.RECEIVE)
+        return await self._hooks.allowed(session, topic, Action.RECEIVE) if allowed is None else allowed
+
+    def listens(self, topic: str) -> bool:
+        """Is there a connected session that would get a message on ``topic`` now?"""
+        chosen = self.router.match(topic) + [pair for members in self.router.match_shared(topic) for pair in members]
+        return any(
+            session.connected and bool(self._hooks.allowed_now(session, topic, Action.RECEIVE)) for session, _ in chosen
+        )
+
+    # -- retained messages
+
+    def retain(self, message: Message) -> bool:
+        """Keep it for later subscribers, or forget the topic's when it is empty. False: there is no room."""
+        kept = self.retained.put(message)
+        if not kept:
+            self._metrics.dropped.add("retained_limit")
+        self._metrics.retained = len(self.retained)
+        self._metrics.retained_bytes = self.retained.size
+        return kept
+
+    def send_retained(self, session: Session, subscription: Subscription, *, is_new: bool) -> Undecided:
+        """What is retained for a subscription just made (3.3.1.3; retain handling: MQTT 5, 3.8.3.1)."""
+        wanted = subscription.retain_handling == 0 or (subscription.retain_handling == 1 and is_new)
+        if not wanted or not len(self.retained) or subscription.filter.startswith(SHARE_PREFIX):
+            return None
+        found = list(self.retained.matching(subscription.filter, self._clock()))
+        return self._send_retained(session, subscription, found) if found else None
+
+    async def _send_retained(self, session: Session, subscription: Subscription, found: list[Message]) -> None:
+        for message in found:
+            if subscription.no_local and message.source == session.client_id:
+                continue
+            if await self._may_receive(session, message.topic):
+                session.deliver(
+                    message,
+                    qos=min(message.qos, subscription.qos),
+                    retain=True,
+                    subscription_ids=_identifiers((subscription,)),
+                )
+
+
+def _by_session(matched: list[tuple[Session, Subscription]]) -> _Chosen:
+    """Overlapping filters of one session come together: it gets the message once."""
+    if len(matched) == 1:
+        session, subscription = matched[0]
+        return [(session, (subscription,))]
+    together: dict[Session, list[Subscription]] = {}
+    for session, subscription in matched:
+        together.setdefault(session, []).append(subscription)
+    return list(together.items())
+
+
+def _deliver(session: Session, message: Message, subscriptions: Sequence[Subscription]) -> None:
+    """At the highest QoS of its filters (3.1.1, 3.3.5), with all their identifiers (MQTT 5, 3.3.4)."""
+    if message.source == session.client_id:
+        subscriptions = [subscription for subscription in subscriptions if not subscription.no_local]
+        if not subscriptions:
+            return
+    if len(subscriptions) == 1:
+        subscription = subscriptions[0]
+        qos, as_published = subscription.qos, subscription.retain_as_published
+    else:
+        qos = max(subscription.qos for subscription in subscriptions)
+        as_published = any(subscription.retain_as_published for subscription in subscriptions)
+    session.deliver(
+        message,
+        qos=min(message.qos, qos),
+        retain=message.retain and as_published,
+        subscription_ids=_identifiers(subscriptions),
+    )
+
+
+def _identifiers(subscriptions: Sequence[Subscription]) -> tuple[int, ...]:
+    return tuple(subscription.identifier for subscription in subscriptions if subscription.identifier is not None)

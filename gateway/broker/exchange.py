@@ -1,0 +1,351 @@
+"""What the packets of a logged-in client do. It asks the hooks for every right, and hands messages to the broker.
+
+Order: packets of one connection are handled one after another; one that has to wait for a plugin holds the next ones back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from amqtt.events import BrokerEvents
+from amqtt.session import IncomingApplicationMessage
+
+from gateway import logs
+from gateway.model import Action, Outcome
+from gateway.topics import is_valid_filter, is_valid_topic
+
+from .codec import v311
+from .codec.packets import (
+    Auth,
+    Connect,
+    Disconnect,
+    MqttError,
+    PingReq,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    Reason,
+    Subscribe,
+    Subscription,
+    Unsubscribe,
+)
+from .message import Message
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .session import Session
+
+_log = logging.getLogger(__name__)
+
+# Topics that one connection may give a number to (MQTT 5, 3.2.2.3.8): more than a dock has.
+TOPIC_ALIASES = 32
+
+
+class Exchange:
+    """A logged-in connection and its session; it is the session's link."""
+
+    __slots__ = (
+        "_aliases",
+        "_errands",
+        "_maximum_packet_size",
+        "_running",
+        "broker",
+        "codec",
+        "congested",
+        "connection",
+        "graceful",
+        "session",
+    )
+
+    def __init__(self, connection: Connection, session: Session, codec: ModuleType, connect: Connect) -> None:
+        self.connection = connection
+        self.broker = connection.broker
+        self.session = session
+        self.codec = codec
+        self.congested = False
+        self.graceful = False  # DISCONNECT came: no will (3.1.2.5)
+        self._aliases: dict[int, str] = {}
+        self._maximum_packet_size = connect.maximum_packet_size
+        self._errands: deque[Coroutine[Any, Any, Outcome]] = deque()
+        self._running = False
+        session.link = self
+
+    # -- packets in
+
+    def handle(self, packet: bytes, header: int) -> None:
+        """Raises MqttError when the client broke the protocol."""
+        match self.codec.decode(packet, header):
+            case Publish() as publish:
+                self._publish(publish)
+            case PubAck(packet_id):
+                self.connection.acknowledge_now()
+                self.session.puback(packet_id, self.broker.now)
+            case PubRec(packet_id, reason):
+                if self.session.pubrec(packet_id, failed=reason >= 0x80, now=self.broker.now):
+                    self.connection.write(self.codec.pubrel(packet_id))
+            case PubRel(packet_id):
+                known = packet_id in self.session.received
+                self.session.received.discard(packet_id)
+                reason = Reason.SUCCESS if known else Reason.PACKET_IDENTIFIER_NOT_FOUND
+                self.connection.write(self.codec.pubcomp(packet_id, reason))
+            case PubComp(packet_id):
+                self.session.pubcomp(packet_id, self.broker.now)
+            case PingReq():
+                self.connection.write(v311.PINGRESP)
+            case Subscribe() as subscribe:
+                self._subscribe(subscribe)
+            case Unsubscribe(packet_id, filters):
+                self._unsubscribe(packet_id, filters)
+            case Disconnect() as disconnect:
+                self._disconnect(disconnect)
+            case Connect():
+                raise MqttError(Reason.PROTOCOL_ERROR, "a second CONNECT [MQTT-3.1.0-2]")
+            case Auth():
+                raise MqttError(Reason.PROTOCOL_ERROR, "AUTH without an authentication method")
+
+    def _disconnect(self, disconnect: Disconnect) -> None:
+        expiry_s = disconnect.session_expiry_s
+        if expiry_s is not None:
+            if expiry_s and not self.session.expiry_s:
+                raise MqttError(Reason.PROTOCOL_ERROR, "a session that ends can't be prolonged (MQTT 5, 3.14.2.2.2)")
+            self.session.expiry_s = float(min(expiry_s, self.broker.limits.session_expiry_s))
+        self.graceful = disconnect.reason != Reason.DISCONNECT_WITH_WILL
+        self.connection.close(Reason.SUCCESS, say=False)
+
+    # -- PUBLISH
+
+    def _unalias(self, publish: Publish) -> None:
+        """MQTT 5, 3.3.2.3.4: a topic may be given a number once and be called by it from then on."""
+        alias = publish.topic_alias
+        if alias is None:
+            return
+        if alias > TOPIC_ALIASES:
+            raise MqttError(Reason.TOPIC_ALIAS_INVALID, f"topic alias {alias}, at most {TOPIC_ALIASES} are taken")
+        if publish.topic:
+            self._aliases[alias] = publish.topic
+        elif alias in self._aliases:
+            publish.topic = self._aliases[alias]
+        else:
+            raise MqttError(Reason.PROTOCOL_ERROR, f"topic alias {alias} stands for nothing (3.3.2.3.4)")
+
+    def _publish(self, publish: Publish) -> None:
+        limits = self.broker.limits
+        self._unalias(publish)
+        if not is_valid_topic(publish.topic) or publish.topic.startswith("$"):
+            # Topics with "$" are the server's (4.7.2); a wildcard in a topic is a violation [MQTT-3.3.2-2].
+            if publish.topic.startswith("$") and is_valid_topic(publish.topic):
+                self._judged(publish, allowed=False)
+                return
+            raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name is empty or holds a wildcard [MQTT-3.3.2-2]")
+        if len(publish.topic) > limits.topic_bytes or publish.topic.count("/") >= limits.topic_levels:
+            self._judged(publish, allowed=False)
+            return
+        if publish.qos == 2 and publish.packet_id in self.session.received:
+            # Sent again because our PUBREC was lost: it has been passed on already (4.3.3).
+            self.connection.write(self.codec.pubrec(publish.packet_id))
+            return
+        if publish.qos == 2 and len(self.session.received) >= limits.inflight:
+            raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "too many QoS 2 messages without PUBREL")
+        allowed = self.broker.hooks.allowed_now(self.session, publish.topic, Action.PUBLISH)
+        if allowed is None:
+            self.connection.later(self._judge(publish), name="publish")
+        else:
+            self._judged(publish, allowed=allowed)
+
+    async def _judge(self, publish: Publish) -> None:
+        allowed = await self.broker.hooks.allowed(self.session, publish.topic, Action.PUBLISH)
+        undecided = self._judged(publish, allowed=allowed)
+        if undecided is not None:
+            await undecided
+
+    def _judged(self, publish: Publish, *, allowed: bool) -> Coroutine[Any, Any, None] | None:
+        """Pass on or drop, then acknowledge. A refused message is acknowledged all the same: 3.1.1 has no other way (3.3.5)."""
+        undecided = None
+        if allowed:
+            undecided = self._accepted(publish)
+        else:
+            self.broker.refused_publish(self.connection, self.session, publish.topic)
+        if publish.qos:
+            reason = Reason.SUCCESS if allowed else Reason.NOT_AUTHORIZED
+            if publish.qos == 1:
+                self.connection.write(self.codec.puback(publish.packet_id, reason))
+            else:
+                if allowed:
+                    self.session.received.add(publish.packet_id)
+                self.connection.write(self.codec.pubrec(publish.packet_id, reason))
+        if undecided is not None and not self.connection.busy:
+            self.connection.later(undecided, name="deliver")
+            return None
+        return undecided
+
+    def _accepted(self, publish: Publish) -> Coroutine[Any, Any, None] | None:
+        broker = self.broker
+        broker.metrics.messages.received += 1
+        incoming = IncomingApplicationMessage(
+            publish.packet_id, publish.topic, publish.qos, publish.payload, publish.retain
+        )
+        route = True
+        for outcome in broker.hooks.intercept(self.session, incoming):
+            route = route and outcome.route
+            if outcome.work is not None:
+                self._errand(outcome.work)
+            for reply in outcome.replies:
+                self.session.reply(reply)
+        for event in (BrokerEvents.MESSAGE_RECEIVED, BrokerEvents.MESSAGE_BROADCAST):
+            if broker.hooks.listens(event):
+                broker.hooks.fire(event, client_id=self.session.client_id, message=incoming)
+        if not route:
+            return None
+        return broker.pass_on(
+            Message(
+                publish.topic,
+                publish.payload,
+                qos=publish.qos,
+                retain=publish.retain,
+                properties=publish.properties,
+                source=self.session.client_id,
+                expires_at=broker.expiry_of(publish.properties),
+            )
+        )
+
+    # -- work that plugins leave for later, in order
+
+    def _errand(self, work: Coroutine[Any, Any, Outcome]) -> None:
+        self._errands.append(work)
+        if len(self._errands) >= self.broker.limits.requests_waiting:
+            self.connection.hold()
+        if not self._running:
+            self._running = True
+            self.broker.tasks.spawn(self._run_errands(), name=f"requests {self.session.client_id}")
+
+    async def _run_errands(self) -> None:
+        try:
+            while self._errands:
+                work = self._errands[0]
+                try:
+                    outcome = await work
+                except Exception:  # noqa: BLE001 - a plugin's fault is not the client's
+                    _log.exception("a plugin failed on a request", extra={logs.CLIENT_ID: self.session.client_id})
+                    outcome = Outcome(route=False)
+                del self._errands[0]
+                for reply in outcome.replies:
+                    self.session.reply(reply)
+                if len(self._errands) < self.broker.limits.requests_waiting:
+                    self.connection.release()
+        finally:
+            self._running = False
+
+    # -- SUBSCRIBE, UNSUBSCRIBE
+
+    def _subscribe(self, subscribe: Subscribe) -> None:
+        answers = [self._answer_now(subscription) for subscription in subscribe.subscriptions]
+        if None in answers:
+            self.connection.later(self._judge_subscribe(subscribe), name="subscribe")
+        else:
+            self._subscribed(subscribe, [answer for answer in answers if answer is not None])
+
+    def _answer_now(self, subscription: Subscription) -> Reason | None:
+        if (refusal := self._unfit(subscription.filter)) is not None:
+            return refusal
+        allowed = self.broker.hooks.allowed_now(self.session, subscription.filter, Action.SUBSCRIBE)
+        return None if allowed is None else self._grant(subscription, allowed=allowed)
+
+    def _unfit(self, topic_filter: str) -> Reason | None:
+        limits, mine = self.broker.limits, self.session.subscriptions
+        if not is_valid_filter(topic_filter):
+            return Reason.TOPIC_FILTER_INVALID
+        if len(topic_filter) > limits.topic_bytes or topic_filter.count("/") >= limits.topic_levels:
+            return Reason.TOPIC_FILTER_INVALID
+        if len(mine) >= limits.subscriptions and topic_filter not in mine:
+            return Reason.QUOTA_EXCEEDED
+        return None
+
+    @staticmethod
+    def _grant(subscription: Subscription, *, allowed: bool) -> Reason:
+        return Reason(subscription.qos) if allowed else Reason.NOT_AUTHORIZED
+
+    async def _judge_subscribe(self, subscribe: Subscribe) -> None:
+        answers = []
+        for subscription in subscribe.subscriptions:
+            answer = self._unfit(subscription.filter)
+            if answer is None:
+                allowed = await self.broker.hooks.allowed(self.session, subscription.filter, Action.SUBSCRIBE)
+                answer = self._grant(subscription, allowed=allowed)
+            answers.append(answer)
+        self._subscribed(subscribe, answers)
+
+    def _subscribed(self, subscribe: Subscribe, answers: list[Reason]) -> None:
+        """One refused filter leaves the others granted (docs/protocol.md 2)."""
+        if self.session.link is not self:
+            return
+        fresh = []
+        for subscription, answer in zip(subscribe.subscriptions, answers, strict=True):
+            if answer >= 0x80:
+                self.broker.refused_subscription(self.connection, self.session, subscription.filter)
+                continue
+            fresh.append((subscription, self.broker.delivery.router.subscribe(self.session, subscription)))
+            self.session.subscriptions[subscription.filter] = subscription
+            self.broker.hooks.fire(
+                BrokerEvents.CLIENT_SUBSCRIBED,
+                client_id=self.session.client_id,
+                topic=subscription.filter,
+                qos=subscription.qos,
+            )
+        self.connection.write(self.codec.suback(subscribe.packet_id, answers))
+        for subscription, is_new in fresh:
+            self.broker.finish(self.broker.delivery.send_retained(self.session, subscription, is_new=is_new))
+
+    def _unsubscribe(self, packet_id: int, filters: tuple[str, ...]) -> None:
+        answers = []
+        for topic_filter in filters:
+            self.session.subscriptions.pop(topic_filter, None)
+            known = self.broker.delivery.router.unsubscribe(self.session, topic_filter)
+            answers.append(Reason.SUCCESS if known else Reason.NO_SUBSCRIPTION_EXISTED)
+            self.broker.hooks.fire(
+                BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=self.session.client_id, topic=topic_filter
+            )
+        self.connection.write(self.codec.unsuback(packet_id, answers))
+
+    # -- the session's link
+
+    def send_publish(
+        self, message: Message, *, qos: int, retain: bool, dup: bool, packet_id: int, subscription_ids: tuple[int, ...]
+    ) -> bool:
+        transport = self.connection.transport
+        if transport is None:
+            return True
+        if qos == 0 and not retain and self.codec is v311:
+            self.broker.metrics.messages.sent += 1
+            transport.write(message.plain())
+            return True
+        packet: bytes = self.codec.publish(
+            message.topic_bytes,
+            message.payload,
+            qos=qos,
+            retain=retain,
+            dup=dup,
+            packet_id=packet_id,
+            properties=message.properties_at(self.broker.now),
+            subscription_ids=subscription_ids,
+        )
+        if self._maximum_packet_size is not None and len(packet) > self._maximum_packet_size:
+            self.broker.metrics.messages.dropped.add("packet_too_large")  # [MQTT-3.1.2-25]
+            return False
+        self.broker.metrics.messages.sent += 1
+        transport.write(packet)
+        return True
+
+    def send_pubrel(self, packet_id: int) -> None:
+        self.connection.write(self.codec.pubrel(packet_id))
+
+    # -- the end
+
+    def lost(self) -> None:
+        """The connection is gone, whoever closed it."""
+        self.broker.closed(self.connection, self.session, self)

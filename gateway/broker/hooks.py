@@ -1,0 +1,189 @@
+"""The wall between the broker and its plugins: amqtt's plugin API in, plain answers out.
+
+Judges (``authenticate``, ``topic_filtering``) that raise deny. Observers (``on_broker_…``) that raise are logged, and the rest
+go on; they are called one after another, in the order of the events. With no judge the answer is no.
+
+Beside amqtt's own API a plugin may offer, all synchronous and quick:
+
+- ``topic_filtering_now(session, topic, action) -> bool | None``: the answer if it is known at once, None to be asked the usual way;
+- ``intercept(session, message) -> Outcome | None``: an accepted publish; may answer it, keep it from subscribers, or both;
+- ``session_opened(session)`` and ``session_closed(session)``: told before any message of that session, and after the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+from amqtt.contexts import Action as AmqttAction
+from amqtt.events import BrokerEvents
+from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+
+from gateway.model import Action, Outcome
+
+if TYPE_CHECKING:
+    from amqtt.plugins.manager import PluginManager
+    from amqtt.session import IncomingApplicationMessage
+
+    from gateway.tasks import Tasks
+
+    from .session import Session
+
+_log = logging.getLogger(__name__)
+
+# An observer that can't keep up loses events, and says so, before the broker loses memory.
+_EVENTS_WAITING = 10_000
+
+_ACTIONS = {
+    Action.PUBLISH: AmqttAction.PUBLISH,
+    Action.SUBSCRIBE: AmqttAction.SUBSCRIBE,
+    Action.RECEIVE: AmqttAction.RECEIVE,
+}
+
+
+@runtime_checkable
+class Interceptor(Protocol):
+    def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> Outcome | None: ...
+
+
+@runtime_checkable
+class SessionObserver(Protocol):
+    def session_opened(self, *, session: Session) -> None: ...
+
+    def session_closed(self, *, session: Session) -> None: ...
+
+
+Now = Callable[..., bool | None]
+
+
+class Hooks:
+    def __init__(self, manager: PluginManager[Any], tasks: Tasks) -> None:
+        self._plugins = list(manager.plugins)
+        self._auth = [plugin for plugin in self._plugins if isinstance(plugin, BaseAuthPlugin)]
+        self._topic = [plugin for plugin in self._plugins if isinstance(plugin, BaseTopicPlugin)]
+        self._now = [cast("Now | None", getattr(plugin, "topic_filtering_now", None)) for plugin in self._topic]
+        self._interceptors = [plugin for plugin in self._plugins if isinstance(plugin, Interceptor)]
+        self._session_observers = [plugin for plugin in self._plugins if isinstance(plugin, SessionObserver)]
+        self._events: asyncio.Queue[tuple[BrokerEvents, dict[str, Any]]] = asyncio.Queue(_EVENTS_WAITING)
+        self._heard = {
+            event for event in BrokerEvents if any(hasattr(plugin, f"on_{event}") for plugin in self._plugins)
+        }
+        self._tasks = tasks
+        self._pump: asyncio.Task[Any] | None = None
+        self.lost_events = 0
+
+    # -- judges
+
+    async def authenticate(self, session: Session) -> bool:
+        """Amqtt's rule: every plugin that has an opinion says yes, and at least one has one."""
+        accepted = False
+        for plugin in self._auth:
+            try:
+                answer = await plugin.authenticate(session=session)
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a login plugin failed: the login is refused", extra={"plugin": type(plugin).__name__})
+                return False
+            if answer is False:
+                return False
+            accepted = accepted or answer is True
+        return accepted
+
+    def allowed_now(self, session: Session, topic: str, action: Action) -> bool | None:
+        """None: one of the plugins has to be awaited."""
+        if not self._topic:
+            return False
+        undecided = False
+        for plugin, now in zip(self._topic, self._now, strict=True):
+            if now is None:
+                undecided = True
+                continue
+            try:
+                answer = now(session=session, topic=topic, action=action)
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a topic plugin failed: denied", extra={"plugin": type(plugin).__name__})
+                return False
+            if answer is None:
+                undecided = True
+            elif not answer:
+                return False
+        return None if undecided else True
+
+    async def allowed(self, session: Session, topic: str, action: Action) -> bool:
+        for plugin in self._topic:
+            try:
+                answer = await plugin.topic_filtering(session=session, topic=topic, action=_ACTIONS[action])
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a topic plugin failed: denied", extra={"plugin": type(plugin).__name__})
+                return False
+            if not answer:
+                return False
+        return bool(self._topic)
+
+    # -- interceptors
+
+    def intercept(self, session: Session, message: IncomingApplicationMessage) -> list[Outcome]:
+        outcomes = []
+        for plugin in self._interceptors:
+            try:
+                outcome = plugin.intercept(session=session, message=message)
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a plugin failed on a message", extra={"plugin": type(plugin).__name__})
+                continue
+            if outcome is not None:
+                outcomes.append(outcome)
+        return outcomes
+
+    def opened(self, session: Session) -> None:
+        for plugin in self._session_observers:
+            try:
+                plugin.session_opened(session=session)
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a plugin failed", extra={"plugin": type(plugin).__name__})
+
+    def closed(self, session: Session) -> None:
+        for plugin in self._session_observers:
+            try:
+                plugin.session_closed(session=session)
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a plugin failed", extra={"plugin": type(plugin).__name__})
+
+    # -- observers
+
+    def listens(self, event: BrokerEvents) -> bool:
+        return event in self._heard
+
+    def fire(self, event: BrokerEvents, **arguments: Any) -> None:  # noqa: ANN401 - each event has its own
+        """Tell the observers soon, in order; never waits."""
+        if event not in self._heard:
+            return
+        if self._pump is None:
+            self._pump = self._tasks.spawn(self._pump_events(), name="plugin events")
+        try:
+            self._events.put_nowait((event, arguments))
+        except asyncio.QueueFull:
+            self.lost_events += 1
+            if self.lost_events == 1:
+                _log.error("plugins are too slow for their events: some are lost")
+
+    async def fire_and_wait(self, event: BrokerEvents, **arguments: Any) -> None:  # noqa: ANN401 - each event has its own
+        for plugin in self._plugins:
+            observer = cast("Callable[..., Awaitable[None]] | None", getattr(plugin, f"on_{event}", None))
+            if observer is None:
+                continue
+            try:
+                await observer(**arguments)
+            except Exception:  # noqa: BLE001 - the wall
+                _log.exception("a plugin failed on an event", extra={"plugin": type(plugin).__name__, "event": event})
+
+    async def _pump_events(self) -> None:
+        while True:
+            event, arguments = await self._events.get()
+            await self.fire_and_wait(event, **arguments)
+            self._events.task_done()
+
+    async def close(self) -> None:
+        """Let what has been fired arrive."""
+        if self._pump is not None:
+            await self._events.join()

@@ -1,0 +1,54 @@
+"""One application message on its way to many sessions: encoded once for the plain case, whatever the number of receivers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from .codec import v311
+from .codec.packets import Properties
+
+
+class Message:
+    """``source``: the publisher's client id, None for the gateway itself. ``expires_at``: the loop's time (MQTT 5, 3.3.2.3.3)."""
+
+    __slots__ = ("_plain", "expires_at", "payload", "properties", "qos", "retain", "source", "topic", "topic_bytes")
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+        source: str | None = None,
+        expires_at: float | None = None,
+    ) -> None:
+        self.topic = topic
+        self.topic_bytes = topic.encode()
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.properties = properties
+        self.source = source
+        self.expires_at = expires_at
+        self._plain: bytes | None = None
+
+    def properties_at(self, now: float) -> Properties | None:
+        """What goes out with it: the expiry is what is left of it, in whole seconds (MQTT 5, 3.3.2.3.3)."""
+        if self.expires_at is None or self.properties is None:
+            return self.properties
+        return replace(self.properties, message_expiry_s=max(1, math.ceil(self.expires_at - now)))
+
+    @property
+    def size(self) -> int:
+        return len(self.topic_bytes) + len(self.payload)
+
+    def plain(self) -> bytes:
+        """The PUBLISH for QoS 0, no retain, MQTT 3.1.1: the same bytes for all who get it that way."""
+        if self._plain is None:
+            self._plain = v311.publish(
+                self.topic_bytes, self.payload, qos=0, retain=False, dup=False, packet_id=0, properties=None
+            )
+        return self._plain

@@ -1,0 +1,92 @@
+"""The words before the command: global options come in, the command that was typed goes out. Knows no command's inside.
+
+The table below is the whole list, in the order ``--help`` shows it; ``gateway.cli.NAME`` is imported when NAME is typed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import gateway
+from gateway.cli.options import Globals, Output, example
+
+COMMANDS = {
+    "init": "First run: configuration, database, certificates, an organization.",
+    "serve": "Run the gateway.",
+    "check": "Build everything the configuration names, start nothing.",
+    "doctor": "Find what is missing or about to go wrong, and how to mend it.",
+    "card": "What to type into Pilot 2.",
+    "status": "Docks by how far they have come, and connections.",
+    "account": "Who may connect: docks, services, observers.",
+    "org": "Organizations and their binding codes.",
+    "license": "What docks are given when they ask for the license.",
+    "dock": "Docks and their aircraft.",
+    "audit": "Who changed what, what was bound, who was refused.",
+    "simulate": "A dock that goes through the access, to try a gateway.",
+}
+
+
+class Commands(TyperGroup):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002, ANN401 - typer's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002, ANN401 - typer's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.main.get_command(import_module(f"gateway.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002, ANN401 - typer's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dockgate {gateway.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=example(
+        "dockgate init --dir /srv/dockgate",
+        "dockgate --config /srv/dockgate/broker.yaml serve",
+        "dockgate -o json dock list",
+    )
+)
+def _root(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="The configuration; else $DOCKGATE_CONFIG, ./broker.yaml, /etc/dockgate/broker.yaml.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Output = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on standard error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """A self-hosted gateway for drone docks: MQTT broker, access to your own cloud, operator commands."""
+    del version  # _version has seen to it
+    given: Globals = ctx.obj
+    given.config, given.output, given.verbose = config, output, verbose
+
+
+def command() -> Any:  # noqa: ANN401 - what typer builds has no public type
+    return typer.main.get_command(app)

@@ -1,0 +1,145 @@
+"""What a command works with: the configuration, the database, the clock, who is typing. Global options come in; every change
+made through here has its audit entry in the same transaction, and is on disk before the command says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from sqlite3 import Connection as Db
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import typer
+
+from gateway import config as configuration
+from gateway.cli import render
+from gateway.cli.options import Globals
+from gateway.cli.render import Format
+from gateway.cli.times import now_ms
+from gateway.config import Config
+from gateway.config.loading import PATH_VARIABLE
+from gateway.errors import RefusedError
+from gateway.store import audit
+from gateway.store.connection import Store
+
+__all__ = ["Change", "Cli", "Db", "actor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def actor() -> str:
+    """Who the audit trail names: the user of the operating system that this process runs as."""
+    uid = os.geteuid()
+    try:
+        return f"cli:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:  # containers run as users that have no name
+        return f"cli:{uid}"
+
+
+@dataclass(slots=True)
+class Change:
+    """One transaction of an operator: what it does to ``db`` it tells to ``audit``."""
+
+    db: Db
+    now: int
+    entries: list[audit.Entry] = field(default_factory=list)
+
+    def audit(self, action: str, target: str, **detail: Any) -> None:  # noqa: ANN401 - any JSON
+        """``detail`` must hold no secret; what is None is left out. ``dock`` names the dock that this concerns."""
+        told = {key: value for key, value in detail.items() if value is not None}
+        if by := os.environ.get("SUDO_USER"):
+            told["sudo_user"] = by  # root's name alone would not tell who it was
+        self.entries.append(
+            audit.Entry(at=self.now, actor=actor(), action=action, target=target, outcome="ok", detail=told)
+        )
+
+
+def perform(db: Db, work: Callable[[Change], T], now: int) -> T:
+    """``work`` and its audit entries; runs inside the store's transaction."""
+    change = Change(db, now)
+    result = work(change)
+    if not change.entries:
+        raise RuntimeError("a change without an audit entry")
+    audit.append(db, change.entries)
+    return result
+
+
+class Cli:
+    """One command being carried out."""
+
+    def __init__(self, given: Globals) -> None:
+        self._given = given
+        self.format = given.output or Format.TABLE
+        self.now = now_ms()
+        """One moment for all that a command says and stores."""
+
+    @classmethod
+    def of(cls, ctx: typer.Context, output: Format | None = None) -> Cli:
+        """``output`` is the option after the command; it wins over the one before."""
+        given: Globals = ctx.obj
+        given.what = ctx.command_path.removeprefix("dockgate").strip()
+        if output is not None:
+            given.output = output
+        return cls(given)
+
+    @property
+    def is_table(self) -> bool:
+        return self.format is Format.TABLE
+
+    @property
+    def verbose(self) -> bool:
+        return self._given.verbose
+
+    @property
+    def names_config(self) -> bool:
+        """Somebody said which configuration to take, so that one that cannot be read is an error."""
+        return self._given.config is not None or bool(os.environ.get(PATH_VARIABLE))
+
+    def config(self, extra: Mapping[str, str] | None = None) -> Config:
+        """``extra`` is laid over the environment. Errors: ``ConfigError``."""
+        env = {**os.environ, **(extra or {})}
+        return configuration.load(configuration.find(self._given.config, env), env)
+
+    def read(self, query: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``query`` on the database of the configuration. Nothing is written, migrated or waited for."""
+        path = self.config().dockgate.database
+
+        async def ask() -> T:
+            store = await Store.open(path, clock=now_ms, read_only=True)
+            try:
+                return await store.read(query, *args, **kwargs)
+            finally:
+                await store.close()
+
+        return asyncio.run(ask())
+
+    def change(self, work: Callable[[Change], T]) -> T:
+        """Run ``work`` in one transaction together with the audit entries it names; it is on disk when this returns."""
+        return asyncio.run(change_at(self.config().dockgate.database, work, now=self.now))
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something is lost; only a terminal is asked, a script meant what it wrote. Errors: ``RefusedError``."""
+        if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
+            return
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise RefusedError("not confirmed; nothing was changed")
+
+    def show(self, value: Mapping[str, Any], *, text: str | None = None) -> None:
+        render.record(value, self.format, text=text)
+
+
+async def change_at(path: Path, work: Callable[[Change], T], *, now: int, create: bool = False) -> T:
+    """``Cli.change`` for a database that no configuration names yet."""
+    store = await Store.open(path, clock=now_ms, create=create)
+    try:
+        return await store.write(perform, work, now, durable=True)
+    finally:
+        await store.close()

@@ -1,0 +1,49 @@
+"""The options that many commands share, declared once: words come in, typed values go out. Imports nothing that takes time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.render import Format
+
+
+@dataclass(slots=True)
+class Globals:
+    """What stands before the command. ``what`` is filled in as the words are understood: errors are told under that name."""
+
+    config: Path | None = None
+    output: Format | None = None
+    verbose: bool = False
+    what: str = ""
+
+
+Output = Annotated[
+    Format | None,
+    typer.Option("--output", "-o", help="Print a table, JSON, or JSON lines.", show_default=False, metavar="FORMAT"),
+]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing; fail where a question would be needed.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+AskPassword = Annotated[bool, typer.Option("--ask-password", help="Ask for the password on the terminal.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+def example(*lines: str) -> str:
+    """The epilog of a command's help: what somebody would really type."""
+    # A line with a backspace character makes the formatter keep the lines that follow as they are
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def noun(help_text: str) -> typer.Typer:
+    """A group of commands about one noun."""
+    app = typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+    @app.callback(help=help_text)
+    def group() -> None:
+        # With a callback it stays a group even where it has one command only
+        pass
+
+    return app

@@ -1,0 +1,165 @@
+"""The one place that prints results: records come in, a table, JSON or JSON lines go to stdout.
+
+A control character, which a device may have sent, never gets out of here as one. JSON keys are a promise
+(docs/reference/cli.md); a table is for eyes and may change.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TextIO
+
+PLAIN_WIDTH = 80
+"""Columns of a table that does not go to a terminal; a terminal may be wider."""
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``key`` names the value of a record; ``show`` turns it into a cell. ``whole`` cells are never broken over two lines."""
+
+    key: str
+    title: str
+    show: Callable[[Any], str] | None = None
+    whole: bool = False
+    right: bool = False
+
+
+def visible(text: str) -> str:
+    """``text`` without what steers a terminal: names and callsigns come from devices and from other people."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
+def cell(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """One value as a table shows it."""
+    if value is None or value == "":
+        return "-"
+    if value is True:
+        return "yes"
+    if value is False:
+        return "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value) or "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{visible(str(key))}={cell(item)}" for key, item in value.items()) or "-"
+    return visible(str(value))
+
+
+def rows(records: Sequence[Mapping[str, Any]], fmt: Format, columns: Sequence[Column], *, empty: str) -> None:
+    """A list: JSON gives an array, JSON lines an object on each line. ``empty`` is said on stderr when a table has no row."""
+    if fmt is Format.JSON:
+        _write(_json(list(records), indent=2) + "\n")
+    elif fmt is Format.JSONL:
+        _write("".join(_json(record) + "\n" for record in records))
+    elif not records:
+        note(empty)
+    else:
+        _table(records, columns)
+
+
+def record(value: Mapping[str, Any], fmt: Format, *, text: str | None = None, columns: Sequence[Column] = ()) -> None:
+    """One result: JSON gives an object; a table shows ``text``, or one line for each of ``columns`` (all keys without them)."""
+    if fmt is Format.JSON:
+        _write(_json(value, indent=2) + "\n")
+    elif fmt is Format.JSONL:
+        _write(_json(value) + "\n")
+    elif text is not None:
+        _write(text if text.endswith("\n") else text + "\n")
+    else:
+        chosen = columns or [Column(key, key.replace("_", " ")) for key in value]
+        pairs = [(column.title, (column.show or cell)(value.get(column.key))) for column in chosen]
+        _write(paired(pairs))
+
+
+def paired(pairs: Sequence[tuple[str, str]], *, indent: str = "") -> str:
+    """Titles and values under each other, values in one column."""
+    width = max((len(title) for title, _ in pairs), default=0)
+    return "".join(f"{indent}{title:<{width}}  {value}".rstrip() + "\n" for title, value in pairs)
+
+
+def note(text: str) -> None:
+    """Something said beside the result: always stderr."""
+    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.stderr.flush()
+
+
+def has_color(stream: TextIO) -> bool:
+    """https://no-color.org: any non-empty NO_COLOR; and never into a file or a pipe."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _json(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON
+    # An output that cannot carry every character (LANG=C) still gets valid JSON
+    ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    return json.dumps(value, ensure_ascii=ascii_only, indent=indent, separators=None if indent else (",", ":"))
+
+
+def _write(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def wrapped(text: str, *, first: str = "", indent: str = "") -> str:
+    """``text`` in lines that fit; ``first`` stands before it, ``indent`` before the lines that follow."""
+    lines = textwrap.wrap(
+        visible(text), _width(), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    )
+    return "\n".join(lines or [first.rstrip()]) + "\n"
+
+
+def say(lines: str) -> None:
+    """A part of a result that a table does not fit, or that grows while somebody watches; ends with its own line end."""
+    _write(lines)
+
+
+def _width() -> int:
+    if not sys.stdout.isatty():
+        return PLAIN_WIDTH
+    return max(shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns, 40)
+
+
+def _table(records: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only a table pays for it
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    colored = has_color(sys.stdout)
+    drawn = io.StringIO()
+    console = Console(
+        file=drawn,
+        width=_width(),
+        color_system="standard" if colored else None,
+        no_color=not colored,
+        force_terminal=colored,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if colored else "")
+    for column in columns:
+        table.add_column(
+            Text(column.title), no_wrap=column.whole, overflow="fold", justify="right" if column.right else "left"
+        )
+    for entry in records:
+        table.add_row(*(Text((column.show or cell)(entry.get(column.key))) for column in columns))
+    console.print(table)
+    _write("".join(f"{text.rstrip()}\n" for text in drawn.getvalue().splitlines()))

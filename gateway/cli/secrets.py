@@ -1,0 +1,91 @@
+"""Where a secret may come from: standard input, a file, the terminal, the environment; never an argument. What is read is
+handed over and forgotten; nothing here prints or keeps it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from gateway.errors import NotFoundError, UsageError
+
+MIN_CHOSEN = 8
+"""Characters of a chosen password, at least (NIST SP 800-63B 5.1.1.2); a made one is far longer."""
+MAX_CHOSEN = 1024
+"""Longer ones are refused unread at every login (``gateway.passwords``)."""
+MAX_FILE = 1 << 20
+"""No license file has a thousandth of this; a wrong file (a disk image, /dev/zero) ends here."""
+ENVIRONMENT = "DOCKGATE_PASSWORD"
+
+
+def chosen_password(*, from_stdin: bool, ask: bool) -> str | None:
+    """A password somebody chose, or None when one is to be made. Errors: ``UsageError``."""
+    if from_stdin and ask:
+        raise UsageError("--password-stdin and --ask-password exclude each other")
+    if from_stdin:
+        return _checked(_line_of_stdin())
+    if ask:
+        return _checked(_ask_twice())
+    return None
+
+
+def known_password(*, from_stdin: bool) -> str:
+    """The password of an account that exists: standard input, else ``$DOCKGATE_PASSWORD``, else the terminal."""
+    if from_stdin:
+        return _line_of_stdin()
+    if value := os.environ.get(ENVIRONMENT):
+        return value
+    if sys.stdin.isatty():
+        return getpass.getpass("Password: ", stream=sys.stderr)
+    raise UsageError("a password is needed", hint=f"--password-stdin, or ${ENVIRONMENT}")
+
+
+def read_file(name: str, *, what: str) -> bytes:
+    """The content of a file that may hold a secret; ``-`` is standard input."""
+    try:
+        if name == "-":
+            content = sys.stdin.buffer.read(MAX_FILE + 1)
+        else:
+            with Path(name).open("rb") as file:
+                content = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        raise NotFoundError(f"{name}: no such file") from None
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from None
+    if len(content) > MAX_FILE:
+        raise UsageError(f"{name}: too large for {what}")
+    return content
+
+
+def _line_of_stdin() -> str:
+    content = sys.stdin.buffer.readline(MAX_CHOSEN * 4 + 2)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError("the password on standard input is not UTF-8") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise UsageError("no password came on standard input")
+    return text
+
+
+def _ask_twice() -> str:
+    if not sys.stdin.isatty():
+        raise UsageError("--ask-password needs a terminal", hint="--password-stdin reads it from standard input")
+    first = getpass.getpass("Password: ", stream=sys.stderr)
+    if getpass.getpass("Again: ", stream=sys.stderr) != first:
+        raise UsageError("the two passwords differ")
+    return first
+
+
+def _checked(password: str) -> str:
+    if not MIN_CHOSEN <= len(password) <= MAX_CHOSEN:
+        raise UsageError(
+            f"a password has {MIN_CHOSEN} to {MAX_CHOSEN} characters", hint="leave the option out to have one made"
+        )
+    if not password.isprintable():
+        # MQTT carries it, but nobody could type it into a remote controller
+        raise UsageError("a password has no control characters")
+    return password

@@ -1,0 +1,316 @@
+"""A dock's message comes in, its reply goes out: envelope, handler, time limit, repetition, errors turned into result codes.
+
+It must never raise into the broker, leave a request that can be read without an answer, or do one twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway import envelope, logs, results
+from gateway.envelope import Envelope
+from gateway.errors import DatabaseError, EnvelopeError, MethodError
+from gateway.forwarded import Added, Forwarded
+from gateway.methods import METHODS, NEUTRAL_METHODS, PLATFORM_METHODS, STATUS_METHODS, Handler
+from gateway.methods.platform import no_platform, refusal
+from gateway.model import Identity, Outcome, OutgoingMessage, Reply, Request, Role
+from gateway.recent import Key, Recent, key_of
+from gateway.results import Result
+from gateway.services import Services
+from gateway.topics import Kind, parse_device_topic, reply_topic
+from gateway.topology import Learner
+
+_log = logging.getLogger(__name__)
+
+PlatformListens = Callable[[str], bool]
+ReplyLater = Callable[[OutgoingMessage], None]
+
+_SWALLOWED = Outcome(route=False)
+_PASSED_ON = Outcome(route=True)
+_ACKNOWLEDGED = {"result": 0}
+
+# Handlers of one dock that still run though their time is over, as when the database is stuck. More fail at once.
+MAX_UNFINISHED = 16
+# A reply of this size to a request that waits for a platform means a tid of this size, and memory that is held for it.
+MAX_WAITING_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """``final``: decided, and answered the same when repeated; else it failed here and may be tried again."""
+
+    reply: Reply
+    final: bool
+
+
+class Dispatcher:
+    """Lives on the event loop. ``intercept``, ``observe`` and ``platform_answered`` never wait."""
+
+    def __init__(self, services: Services, *, methods: Mapping[str, Handler] = METHODS) -> None:
+        self._services = services
+        self._methods = methods
+        self._settings = services.settings
+        self._metrics = services.metrics.requests
+        self._recent = Recent(services.clock)
+        self._running: dict[Key, asyncio.Task[_Answer]] = {}
+        self._unfinished: Counter[str] = Counter()
+        self._forwarded = Forwarded(timeout_s=services.settings.handler_timeout_s)
+        self._learner = Learner(services)
+        self._seldom = logs.RateLimited(_log, clock=lambda: services.clock() / 1000)
+
+    # -- what the broker calls
+
+    def intercept(
+        self,
+        identity: Identity,
+        topic: str,
+        payload: bytes,
+        *,
+        platform_listens: PlatformListens,
+        reply_later: ReplyLater,
+    ) -> Outcome | None:
+        """What becomes of a publish that the topic rules have allowed; None: it is no business of ours, route it.
+
+        ``platform_listens(topic)``: would a service get it. ``reply_later`` sends to the asking session if that
+        still lives; it is called at most once, with the refusal of a request that no service answered in time.
+        """
+        if identity.role is not Role.DOCK:
+            return None
+        device = parse_device_topic(topic)
+        if device is None:
+            return None
+        kind = device.kind
+        if kind is Kind.EVENTS or kind is Kind.STATE:
+            return self._acknowledge(kind, topic, payload)
+        if kind is not Kind.REQUESTS and kind is not Kind.STATUS:
+            return None
+        try:
+            parsed = envelope.parse(payload)
+        except EnvelopeError as error:
+            self._unreadable(device.sn, topic, error)
+            return _SWALLOWED
+        method = _method_of(kind, parsed)
+        handler = self._handler(kind, method)
+        if handler is None:
+            may_leave = kind is Kind.REQUESTS and self._settings.unanswered == "platform" and platform_listens(topic)
+            key = key_of(device.sn, identity, method, parsed.tid, parsed.data)
+            return self._leave(device.sn, topic, parsed, key, reply_later, may_leave=may_leave)
+        request = Request(
+            gateway_sn=device.sn,
+            identity=identity,
+            method=method or "",
+            data=parsed.data,
+            envelope=parsed.raw,
+            received_at=self._services.clock(),
+        )
+        # A topology is taken over again whenever it is told: a dock may come back with the same words after a restart.
+        key = None if kind is Kind.STATUS else key_of(device.sn, identity, method, parsed.tid, parsed.data)
+        return Outcome(route=False, work=self._work(request, topic, parsed, key, handler))
+
+    def observe(self, identity: Identity, topic: str, payload: bytes) -> None:
+        """Learn from a dock's telemetry which aircraft it has; costs next to nothing when it tells nothing new."""
+        self._learner.observe(identity, topic, payload)
+
+    def platform_answered(self, topic: str, payload: bytes) -> None:
+        """A service has sent something to a dock; if it is a reply to a waiting request, that is settled."""
+        device = parse_device_topic(topic)
+        if device is None or device.kind is not Kind.REQUESTS_REPLY:
+            return
+        try:
+            parsed = envelope.parse(payload)
+        except EnvelopeError:
+            return
+        if self._forwarded.answered(device.sn, parsed.method, parsed.tid):
+            return
+        # Two services that answered the same requests were seen on a real broker (docs/protocol.md 3.1, C49).
+        self._metrics.foreign += 1
+        self._seldom.warning(
+            ("foreign", device.sn),
+            "a service replied to a request that waits for no reply: a second answer, or too late",
+            **_fields(device.sn, parsed.method, parsed.tid),
+        )
+
+    def close(self) -> None:
+        """Nothing that waits for a service is refused from now on; idempotent."""
+        self._forwarded.close()
+        self._seldom.flush()
+
+    # -- events and states
+
+    def _acknowledge(self, kind: Kind, topic: str, payload: bytes) -> Outcome | None:
+        """By the field in the message, not by a list of methods: documents and devices differ (docs/protocol.md 4.3)."""
+        if not self._settings.acknowledge:
+            return None
+        parsed = envelope.wants_reply(payload)
+        if parsed is None:
+            return None
+        self._metrics.acknowledged.add(kind.value)
+        return Outcome(route=True, replies=(self._message(topic, parsed, _ACKNOWLEDGED),))
+
+    # -- requests that are answered here
+
+    def _handler(self, kind: Kind, method: str | None) -> Handler | None:
+        if method is None or (method in NEUTRAL_METHODS and not self._settings.neutral_answers):
+            return None
+        return (STATUS_METHODS if kind is Kind.STATUS else self._methods).get(method)
+
+    async def _work(self, request: Request, topic: str, parsed: Envelope, key: Key | None, handler: Handler) -> Outcome:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self._metrics.in_flight += 1
+        try:
+            reply = await self._answer(request, key, handler)
+        finally:
+            self._metrics.in_flight -= 1
+        self._metrics.seconds.observe(loop.time() - started)
+        return self._reply(topic, parsed, request.method, reply)
+
+    async def _answer(self, request: Request, key: Key | None, handler: Handler) -> Reply:
+        known = None if key is None else self._recent.get(key)
+        if known is not None:
+            self._metrics.repeated += 1
+            return known
+        task = None if key is None else self._running.get(key)
+        if task is not None:
+            self._metrics.repeated += 1
+        elif self._unfinished[request.gateway_sn] >= MAX_UNFINISHED:
+            self._complain(logging.ERROR, request, "too many requests of this dock are unfinished", "unfinished")
+            return self._failure(request)
+        else:
+            task = self._start(request, key, handler)
+        # The handler is not cancelled: what it has handed to the database may be committed at any moment, and then has
+        # to reach the memory too. Its answer is kept for the dock's next try.
+        done, _ = await asyncio.wait({task}, timeout=self._settings.handler_timeout_s)
+        if not done:
+            self._metrics.timed_out += 1
+            self._complain(logging.ERROR, request, "request not answered within the time limit", "timed_out")
+        return self._failure(request) if not done or task.cancelled() else task.result().reply
+
+    def _start(self, request: Request, key: Key | None, handler: Handler) -> asyncio.Task[_Answer]:
+        task = self._services.tasks.spawn(self._handle(request, handler), name=f"request {request.method}")
+        self._unfinished[request.gateway_sn] += 1
+        if key is not None:
+            self._running[key] = task
+
+        def ended(task: asyncio.Task[_Answer]) -> None:
+            self._unfinished[request.gateway_sn] -= 1
+            if not self._unfinished[request.gateway_sn]:
+                del self._unfinished[request.gateway_sn]
+            if key is not None:
+                del self._running[key]
+                if not task.cancelled() and task.result().final:
+                    self._recent.put(key, task.result().reply)
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _handle(self, request: Request, handler: Handler) -> _Answer:
+        """The catch-all."""
+        try:
+            return _Answer(await handler(request, self._services), final=True)
+        except MethodError as error:
+            # A missing license is no fault of the dock: an operator has to notice it, and the dock's next try must get it.
+            final = error.result_name != Result.LICENSE_MISSING
+            self._complain(logging.WARNING if final else logging.ERROR, request, str(error), error.result_name)
+            return _Answer(refusal(error.result_name, self._settings.result_codes), final=final)
+        except DatabaseError as error:
+            self._services.metrics.database.failures.add(error.code)
+            self._complain(logging.ERROR, request, f"request failed: {error}", error.code)
+        except Exception as error:  # noqa: BLE001  a dock must be answered whatever happened
+            self._complain(logging.ERROR, request, "request failed", type(error).__name__, cause=error)
+        self._metrics.failed += 1
+        return _Answer(self._failure(request), final=False)
+
+    def _failure(self, request: Request) -> Reply:
+        return refusal(results.failure_of(request.method), self._settings.result_codes)
+
+    # -- requests that are not answered here
+
+    def _leave(
+        self,
+        gateway_sn: str,
+        topic: str,
+        parsed: Envelope,
+        key: Key | None,
+        reply_later: ReplyLater,
+        *,
+        may_leave: bool,
+    ) -> Outcome:
+        known = None if key is None else self._recent.get(key)
+        if known is not None:
+            self._metrics.repeated += 1
+            return self._reply(topic, parsed, parsed.method, known)
+        refused = refusal(Result.NOT_ANSWERED, self._settings.result_codes)
+        brief = _echo_of(parsed)
+        if may_leave and len(self._message(topic, brief, refused.data).payload) <= MAX_WAITING_BYTES:
+
+            def refuse() -> None:
+                if key is not None:
+                    self._recent.put(key, refused)
+                self._seldom.warning(
+                    ("not_answered", gateway_sn, _label(brief.method)),
+                    "no service answered a request in time: refused",
+                    **_fields(gateway_sn, brief.method, brief.tid),
+                )
+                for message in self._reply(topic, brief, brief.method, refused).replies:
+                    reply_later(message)
+
+            added = self._forwarded.add(gateway_sn, parsed.method, parsed.tid, parsed.data, refuse)
+            if added is Added.NEW:
+                self._metrics.left.add(_label(parsed.method))
+                return _PASSED_ON
+            if added is Added.WAITING:
+                self._metrics.repeated += 1
+                return _SWALLOWED
+        return self._reply(topic, parsed, parsed.method, no_platform(parsed.method, self._settings.result_codes))
+
+    # -- replies and lines
+
+    def _reply(self, topic: str, parsed: Envelope, method: str | None, reply: Reply) -> Outcome:
+        self._metrics.answered.add(_label(method), str(reply.result))
+        return Outcome(route=False, replies=(self._message(topic, parsed, reply.data),))
+
+    def _message(self, topic: str, parsed: Envelope, data: dict[str, Any]) -> OutgoingMessage:
+        return OutgoingMessage(reply_topic(topic), envelope.reply(parsed, data, now_ms=self._services.clock()))
+
+    def _unreadable(self, gateway_sn: str, topic: str, error: EnvelopeError) -> None:
+        self._metrics.unreadable.add(error.reason)
+        self._seldom.warning(
+            ("unreadable", gateway_sn),
+            "a dock's message cannot be read and is not answered",
+            **{logs.SN: gateway_sn, logs.TOPIC: topic, logs.REASON: error.reason},
+        )
+
+    def _complain(
+        self, level: int, request: Request, text: str, reason: str, *, cause: Exception | None = None
+    ) -> None:
+        key = (request.gateway_sn, request.method, reason)
+        fields = {**_fields(request.gateway_sn, request.method, request.envelope.get("tid")), logs.REASON: reason}
+        if self._seldom.log(level, key, text, **fields) and cause is not None:
+            _log.error("the cause of the line before", exc_info=cause, extra=fields)
+
+
+def _method_of(kind: Kind, parsed: Envelope) -> str | None:
+    # One method is known on the status topic, and some senders leave its name out (docs/protocol.md 4.1).
+    return "update_topo" if kind is Kind.STATUS and parsed.raw.get("method") is None else parsed.method
+
+
+def _echo_of(parsed: Envelope) -> Envelope:
+    """What a later reply needs, without the data that would be held meanwhile."""
+    return replace(parsed, data=None, raw={key: value for key, value in parsed.raw.items() if key != "data"})
+
+
+def _label(method: str | None) -> str:
+    """A method's name for metrics and keys: a dock can invent any number of others."""
+    if method in METHODS or method in STATUS_METHODS or method in PLATFORM_METHODS:
+        return str(method)
+    return "other"
+
+
+def _fields(gateway_sn: str, method: str | None, tid: object) -> dict[str, Any]:
+    return {logs.SN: gateway_sn, logs.METHOD: method, logs.TID: tid}

@@ -1,0 +1,131 @@
+"""The life of the process: build, open, say ready, obey signals, close in reverse. Exit codes as for every command.
+
+SIGTERM and SIGINT end it cleanly; SIGHUP reads certificates and the database's accounts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from typing import Any
+
+import uvloop
+
+from gateway import logs
+from gateway.broker.broker import GatewayBroker
+from gateway.broker.tls import server_context
+from gateway.config import Config, Problem
+from gateway.errors import ConfigError, DockgateError
+from gateway.runtime import Runtime
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: Config) -> int:
+    """Serve until a signal says stop; returns the exit code. Raises DockgateError when it can't start."""
+    logs.configure(config.dockgate.log.level, config.dockgate.log.format)
+    return uvloop.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_LoopErrors(loop))
+    stop = asyncio.Event()
+    runtime = await Runtime.build(config)
+    try:
+        broker = build_broker(config, runtime)
+        await broker.start()
+        try:
+            runtime.start()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(
+                signal.SIGHUP, lambda: runtime.services.tasks.spawn(_reload(broker, runtime), name="reload")
+            )
+            # What lives as long as the process is not looked at again by the collector.
+            gc.collect()
+            gc.freeze()
+            notify("READY=1")
+            _log.info("ready")
+            await stop.wait()
+            notify("STOPPING=1")
+            _log.info("stopping")
+        finally:
+            await broker.shutdown()
+    finally:
+        await runtime.close()
+    return 0
+
+
+def build_broker(config: Config, runtime: Runtime) -> GatewayBroker:
+    """Raises ConfigError when a plugin that the configuration names can't be loaded."""
+    try:
+        return GatewayBroker(config, runtime)
+    except DockgateError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"plugins: {error}: {cause}", hint="dockgate check") from error
+
+
+async def _reload(broker: GatewayBroker, runtime: Runtime) -> None:
+    notify("RELOADING=1")
+    await broker.listening.reload()
+    await runtime.reload()
+    notify("READY=1")
+
+
+def check(config: Config) -> list[Problem]:
+    """Build everything that the configuration names, and start nothing."""
+    problems = []
+    for name, listener in config.listeners.items():
+        if listener.ssl:
+            try:
+                server_context(name, listener)
+            except ConfigError as error:
+                problems.append(Problem(f"listeners.{name}", str(error), error.hint or ""))
+    try:
+        asyncio.run(_build_and_drop(config))
+    except DockgateError as error:
+        problems.append(Problem("dockgate", str(error), error.hint or ""))
+    return problems
+
+
+async def _build_and_drop(config: Config) -> None:
+    runtime = await Runtime.build(config, read_only=True)
+    try:
+        build_broker(config, runtime)
+    finally:
+        await runtime.close()
+
+
+def notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing happens when nobody listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.sendto(message.encode(), address)
+    except OSError as error:
+        _log.warning("systemd could not be told %s: %s", message, error)
+
+
+class _LoopErrors:
+    """What reaches the event loop unhandled: strangers' TLS mistakes in one line, everything else in full."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._limited = logs.RateLimited(_log, interval_s=60, clock=loop.time)
+
+    def __call__(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):  # ssl.SSLError is one: a handshake that failed, a peer that reset
+            self._limited.warning("tls", f"a connection failed before MQTT began: {error}")
+            return
+        _log.error("unhandled: %s", context.get("message"), exc_info=error)

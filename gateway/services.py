@@ -1,0 +1,227 @@
+"""What handlers and guards are given: data, time, identifiers, counters, and the two ways out (events and audit).
+
+Decides nothing. An event or an audit entry must never delay or fail what it tells of, and must never hold a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from gateway.config import RequestSettings
+from gateway.directory import Directory
+from gateway.errors import DatabaseError
+from gateway.metrics import Metrics
+from gateway.model import AccessStep
+from gateway.store import audit
+from gateway.store.connection import Store
+from gateway.tasks import Tasks
+from gateway.topics import event_topic
+
+_log = logging.getLogger(__name__)
+
+Publisher = Callable[[str, bytes], None]
+
+FLUSH_S = 1.0
+FLUSH_ENTRIES = 256
+COLLAPSE_MS = 60_000
+# Strangers choose the names in refused logins: this many of one kind in a window are told apart, more are counted.
+DISTINCT = 200
+OTHERS = "(others)"
+# What is kept while the database cannot be written; 10,000 entries are a few megabytes.
+KEPT = 10_000
+
+
+class EventSink:
+    """Says what happened to a dock, as JSON on ``dockgate/events/{gateway_sn}``; silent until there is a publisher."""
+
+    def __init__(self, clock: Callable[[], int], metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._publish: Publisher | None = None
+
+    def set_publisher(self, publish: Publisher | None) -> None:
+        """``publish(topic, payload)`` is called for each event from then on; it must not raise."""
+        self._publish = publish
+
+    def emit(self, gateway_sn: str, event: str, **fields: Any) -> None:  # noqa: ANN401  any JSON
+        """``fields`` are JSON-friendly: str, int, float, bool, None, and lists and dicts of them."""
+        if self._publish is None:
+            return
+        self._metrics.fleet.events += 1
+        body = {"event": event, "sn": gateway_sn, "at": self._clock(), **fields}
+        self._publish(event_topic(gateway_sn), orjson.dumps(body))
+
+
+class _Kind(NamedTuple):
+    action: str
+    outcome: str
+    reason: str
+
+
+_Key = tuple[_Kind, str]
+
+
+@dataclass(slots=True)
+class _Window:
+    """An entry that was written as it is, and what has repeated it since."""
+
+    first_at: int
+    latest: audit.Entry
+    repeats: int = 0
+
+
+class AuditTrail:
+    """Entries come in without waiting and are written together, each second or at 256.
+
+    The first of its kind is written as it is. Those equal in action, target, outcome and ``detail["reason"]`` within a
+    minute become one entry: the latest, with ``count`` and ``since`` (time of the first) in its detail. Close it before
+    the store and before the task group that it was given.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], int],
+        tasks: Tasks,
+        metrics: Metrics,
+        *,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._tasks = tasks
+        self._metrics = metrics.database
+        self._flush_s = flush_s
+        self._pending: list[audit.Entry] = []
+        self._open: OrderedDict[_Key, _Window] = OrderedDict()
+        self._distinct: dict[_Kind, int] = {}
+        self._full = asyncio.Event()
+        self._flusher: asyncio.Task[Any] | None = None
+        self._failing = False
+        self._closed = False
+
+    def record(
+        self,
+        *,
+        actor: str,
+        action: str,
+        target: str,
+        outcome: str,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        if self._closed:
+            self._metrics.audit_lost += 1
+            return
+        now = self._clock()
+        self._end_windows(now)
+        detail = dict(detail or {})
+        kind = _Kind(action, outcome, str(detail.get("reason", "")))
+        if (kind, target) not in self._open and self._distinct.get(kind, 0) >= DISTINCT:
+            target = OTHERS
+        entry = audit.Entry(at=now, actor=actor, action=action, target=target, outcome=outcome, detail=detail)
+        window = self._open.get((kind, target))
+        if window is None:
+            self._open[kind, target] = _Window(now, entry)
+            self._distinct[kind] = self._distinct.get(kind, 0) + 1
+            self._append(entry)
+        else:
+            window.repeats += 1
+            window.latest = entry
+            self._metrics.audit_collapsed += 1
+        if self._flusher is None or self._flusher.done():
+            self._flusher = self._tasks.spawn(self._flush_until_idle(), name="audit")
+
+    async def close(self) -> None:
+        """Write what is left; idempotent."""
+        self._closed = True
+        self._end_windows(None)
+        self._full.set()
+        if self._flusher is not None:
+            await asyncio.wait({self._flusher})
+        await self._write()
+        self._metrics.audit_lost += len(self._pending)
+        self._pending.clear()
+
+    def _append(self, entry: audit.Entry) -> None:
+        if len(self._pending) >= KEPT:
+            self._metrics.audit_lost += 1
+            return
+        self._pending.append(entry)
+        if len(self._pending) == FLUSH_ENTRIES:
+            self._full.set()
+
+    def _end_windows(self, now: int | None) -> None:
+        """End those that are over at ``now``; None ends all."""
+        while self._open:
+            (kind, target), window = next(iter(self._open.items()))
+            if now is not None and now - window.first_at < COLLAPSE_MS:
+                return
+            del self._open[kind, target]
+            self._distinct[kind] -= 1
+            if self._distinct[kind] == 0:
+                del self._distinct[kind]
+            if window.repeats:
+                told = {**window.latest.detail, "count": window.repeats, "since": window.first_at}
+                self._append(replace(window.latest, detail=told))
+
+    async def _flush_until_idle(self) -> None:
+        while not self._closed and (self._pending or any(window.repeats for window in self._open.values())):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._flush_s):
+                    await self._full.wait()
+            self._full.clear()
+            self._end_windows(self._clock())
+            await self._write()
+
+    async def _write(self) -> None:
+        if not self._pending:
+            return
+        entries, self._pending = self._pending, []
+        try:
+            await self._store.write(audit.append, entries)
+        except DatabaseError as error:
+            self._pending = (entries + self._pending)[:KEPT]
+            self._metrics.failures.add(error.code)
+            if not self._failing:
+                _log.error("audit entries cannot be written and are kept in memory: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
+            self._metrics.audit_written += len(entries)
+
+
+class PresenceView(Protocol):
+    """What handlers tell of a dock; ``gateway.presence`` keeps it. Never waits."""
+
+    def step(self, sn: str, step: AccessStep) -> None:
+        """The dock has come this far; an earlier step than it has reached changes nothing."""
+
+    def topology(self, gateway_sn: str, children: Sequence[str]) -> None:
+        """The dock has just named all aircraft that are on."""
+
+    def sub_device(self, gateway_sn: str, child_sn: str, *, online: bool) -> None:
+        """The dock has told of one aircraft whether it is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``new_id`` makes a fresh opaque identifier; ``clock`` is in ms since 1970."""
+
+    store: Store
+    directory: Directory
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    metrics: Metrics
+    settings: RequestSettings
+    events: EventSink
+    audit: AuditTrail
+    tasks: Tasks
+    presence: PresenceView

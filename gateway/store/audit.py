@@ -1,0 +1,84 @@
+"""The audit: who did what to whom, and how it ended. Entries go in and are read; triggers refuse any change of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``detail`` is JSON; its key ``dock`` names the dock concerned when ``target`` is something else.
+
+    ``id`` is set by reading.
+    """
+
+    at: int
+    actor: str
+    action: str
+    target: str
+    outcome: str
+    detail: dict[str, Any]
+    id: int | None = None
+
+
+def append(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    db.executemany(
+        "INSERT INTO audit (at, actor, action, target, outcome, detail, dock) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(e.at, e.actor, e.action, e.target, e.outcome, orjson.dumps(e.detail).decode(), _dock(e)) for e in entries],
+    )
+
+
+def list_since(
+    db: sqlite3.Connection,
+    *,
+    since: int | None = None,
+    dock: str | None = None,
+    limit: int = 1000,
+    after_id: int | None = None,
+) -> list[Entry]:
+    """In the order they were written: the last ``limit`` of those at or after ``since`` that concern ``dock``.
+
+    With ``after_id`` the first ``limit`` after that entry instead, for who follows along.
+    """
+    conditions, parameters = ["1"], list[Any]()
+    if since is not None:
+        conditions.append("at >= ?")
+        parameters.append(since)
+    if dock is not None:
+        conditions.append("(target = ? OR dock = ?)")
+        parameters += [dock, dock]
+    if after_id is not None:
+        conditions.append("id > ?")
+        parameters.append(after_id)
+    order = "DESC" if after_id is None else "ASC"
+    rows = db.execute(
+        "SELECT at, actor, action, target, outcome, detail, id FROM audit"  # noqa: S608 -- the pieces are above
+        f" WHERE {' AND '.join(conditions)} ORDER BY id {order} LIMIT ?",
+        (*parameters, limit),
+    ).fetchall()
+    if after_id is None:
+        rows.reverse()
+    return [
+        Entry(at, actor, action, target, outcome, orjson.loads(detail), id)
+        for at, actor, action, target, outcome, detail, id in rows  # noqa: A001
+    ]
+
+
+def trim(db: sqlite3.Connection, before: int) -> int:
+    """Delete what is older than ``before``; returns how many that were. The horizon that allows it never goes back."""
+    db.execute(
+        "INSERT INTO audit_horizon (id, trimmed_before) VALUES (1, ?)"
+        " ON CONFLICT (id) DO UPDATE SET trimmed_before = max(trimmed_before, excluded.trimmed_before)",
+        (before,),
+    )
+    return db.execute("DELETE FROM audit WHERE at < ?", (before,)).rowcount
+
+
+def _dock(entry: Entry) -> str | None:
+    dock = entry.detail.get("dock")
+    return dock if isinstance(dock, str) else None

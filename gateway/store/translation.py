@@ -1,0 +1,40 @@
+"""sqlite3's exceptions come in, the database branch of the error tree goes out; only here are result codes read."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import DatabaseBusyError, DatabaseDamagedError, DatabaseError, DatabaseUnwritableError
+
+# Primary result codes, https://www.sqlite.org/rescode.html; the higher bytes of an extended code say how, not what.
+_PRIMARY = 0xFF
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNWRITABLE = {
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "access is not permitted",
+    sqlite3.SQLITE_NOLFS: "the file system takes no file of that size",
+}
+
+
+def translate(error: sqlite3.Error, path: Path) -> DatabaseError:
+    """The error to raise instead, ``from error``. SQL parameters are in neither, so no secret is."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+    if code in _BUSY:
+        return DatabaseBusyError(
+            f"{path}: locked by another process", hint="try again; see who holds it with: fuser -v FILE"
+        )
+    if code in _DAMAGED:
+        return DatabaseDamagedError(f"{path}: damaged or not a database ({error})", hint="dockgate backup restore FILE")
+    if code in _UNWRITABLE:
+        hint = (
+            "free some space"
+            if code == sqlite3.SQLITE_FULL
+            else "check owner, permissions and free space of the directory"
+        )
+        return DatabaseUnwritableError(f"{path}: {_UNWRITABLE[code]} ({error})", hint=hint)
+    return DatabaseError(f"{path}: {error}")

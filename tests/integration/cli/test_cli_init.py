@@ -1,0 +1,185 @@
+"""``init`` makes a whole installation or nothing, and never writes over anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import passwords, pki
+from gateway.cli.org import CODE_LETTERS
+from gateway.cli.times import now_ms
+from gateway.config import load
+from gateway.store import accounts
+
+
+def made_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_keys_are_a_promise(dockgate: Any, first: dict[str, Any]) -> None:
+    assert {"config", "database", "organization", "card"} <= set(first)
+    assert set(first["organization"]) == {"id", "name", "binding_code"}
+    assert set(first["card"]) == {
+        "address", "port", "tls", "account", "password", "organization_id", "binding_code",
+    }  # fmt: skip
+    assert first["card"]["address"] == "192.0.2.10"
+    assert (first["card"]["port"], first["card"]["tls"]) == (8883, True)
+
+
+def test_what_was_made_can_be_used(dockgate: Any, first: dict[str, Any]) -> None:
+    config = load(dockgate.config, {})
+    assert config.dockgate.database == dockgate.database
+    assert config.dockgate.admin.bind is None
+    assert str(config.listeners["tls"].bind) == "0.0.0.0:8883"
+    assert str(config.listeners["plain"].bind) == "127.0.0.1:1883"
+
+    card = dockgate.ok("card")
+    assert card == {key: value for key, value in first["card"].items() if key != "password"}
+
+    account = dockgate.write(accounts.get, "dock")
+    assert account.role == "dock"
+    assert account.sn is None
+    assert account.organization_id == first["organization"]["id"]
+    assert passwords.verify(first["card"]["password"], account.password_hash)
+
+
+def test_certificate_is_for_the_hosts_and_for_this_machine(dockgate: Any) -> None:
+    info = pki.inspect(dockgate.folder / "certs" / "server.pem", now=now_ms())
+    assert info.sans == ("192.0.2.10", "localhost", "127.0.0.1", "::1")
+    assert pki.check_pair(dockgate.folder / "certs/server.pem", dockgate.folder / "certs/server.key", now=now_ms())
+
+
+def test_secrets_are_for_the_owner_only(dockgate: Any) -> None:
+    for name in ("dockgate.db", "certs/ca.key", "certs/server.key"):
+        assert (dockgate.folder / name).stat().st_mode & 0o777 == 0o600, name
+
+
+def test_password_is_stored_nowhere(dockgate: Any, first: dict[str, Any]) -> None:
+    password = first["card"]["password"].encode()
+    for path in dockgate.folder.rglob("*"):
+        if path.is_file() and path.name != "made.json":
+            assert password not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("name", ["broker.yaml", "dockgate.db", "dockgate.db-wal", "certs/ca.key", "certs/server.pem"])
+def test_refuses_to_overwrite(outside: Any, tmp_path: Path, name: str) -> None:
+    present = tmp_path / "d" / name
+    present.parent.mkdir(parents=True)
+    present.write_text("mine")
+    ended = outside.bare("-o", "json", "init", "--dir", str(tmp_path / "d"))
+    assert ended.code == 4
+    assert ended.out == ""
+    assert ended.error["code"] == "conflict"
+    assert str(present) in ended.error["message"]
+    assert present.read_text() == "mine"
+    assert [path for path in (tmp_path / "d").rglob("*") if path.is_file()] == [present]
+
+
+def test_again_is_refused_and_changes_nothing(dockgate: Any) -> None:
+    before = dockgate.config.read_bytes(), dockgate.database.read_bytes()
+    ended = dockgate.bare("init", "--dir", str(dockgate.folder))
+    assert ended.code == 4
+    assert ended.err.startswith("dockgate: init: ")
+    assert "hint: dockgate --config " in ended.err
+    assert before == (dockgate.config.read_bytes(), dockgate.database.read_bytes())
+
+
+def test_files_of_others_stay(outside: Any, tmp_path: Path) -> None:
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    (certs / "README.md").write_text("read me")
+    assert outside.bare("init", "--dir", str(tmp_path)).code == 0
+    assert (certs / "README.md").read_text() == "read me"
+    assert (certs / "server.pem").is_file()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--host", "not a host"], 2),
+        (["--org-name", " "], 2),
+        (["--org-name", "a\x1b[31m"], 2),
+        (["--tls-bind", "8883"], 2),
+        (["--plain-bind", "nowhere"], 2),
+        (["--plain-bind", "0.0.0.0:8883"], 7),  # both listeners on one address: the configuration cannot be read back
+        (["--admin-bind", "127.0.0.1:8080"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_failure_leaves_nothing_behind(outside: Any, tmp_path: Path, options: list[str], code: int) -> None:
+    folder = tmp_path / "deep" / "d"
+    ended = outside.bare("init", "--dir", str(folder), *options)
+    assert ended.code == code, ended
+    assert ended.out == ""
+    assert not (tmp_path / "deep").exists()
+
+
+def test_failure_while_moving_in_leaves_nothing_behind(outside: Any, tmp_path: Path) -> None:
+    (tmp_path / "certs").write_text("a file where the directory has to go")
+    ended = outside.bare("init", "--dir", str(tmp_path))
+    assert ended.code != 0
+    assert made_in(tmp_path) == ["certs"]
+
+
+def test_two_at_once_make_one_installation(outside: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    command = [*outside.command()[:-2], "-o", "json", "init", "--dir", str(folder)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=outside.environment())
+        for _ in range(2)
+    ]
+    ended = [(process.communicate(timeout=60), process.returncode) for process in running]
+    assert sorted(code for _, code in ended) == [0, 4], ended
+    winner = next(json.loads(out) for (out, _), code in ended if code == 0)
+    here = outside.at(folder)
+    assert here.ok("card")["binding_code"] == winner["organization"]["binding_code"]
+    assert here.ok("check")["ok"] is True
+
+
+def test_without_a_plain_listener(outside: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    ended = outside.bare("init", "--dir", str(folder), "--plain-bind", "off", "--admin-bind", "off", "--no-input")
+    assert ended.code == 0
+    assert list(load(folder / "broker.yaml", {}).listeners) == ["tls"]
+
+
+def test_text_ends_with_the_card_and_the_next_command(outside: Any, tmp_path: Path) -> None:
+    ended = outside.bare("init", "--dir", "d", "--host", "dock.example.org", "--org-name", "Harbour team")
+    assert ended.code == 0
+    assert ended.err == ""
+    lines = ended.out.splitlines()
+    assert lines[-1] == "  dockgate --config d/broker.yaml serve"
+    assert "  Gateway address      ssl://dock.example.org:8883" in lines
+    assert "  Organization ID      harbour-team" in lines
+    password = next(line.split()[-1] for line in lines if line.startswith("  Password"))
+    assert ended.out.count(password) == 1
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+
+
+def test_asks_only_on_a_terminal(outside: Any, tmp_path: Path) -> None:
+    here = outside.at(tmp_path / "d")
+    answers = [("]:", "dock.example.org"), ("[Fleet]:", "Harbour team")]
+    code, shown = here.terminal("init", "--dir", str(tmp_path / "d"), typed=answers)
+    assert code == 0, shown
+    assert "Name of the first organization [Fleet]:" in shown
+    assert here.ok("org", "list")[0]["name"] == "Harbour team"
+    assert here.ok("card")["address"] == "dock.example.org"
+
+    other = outside.at(tmp_path / "e")
+    code, shown = other.terminal("init", "--dir", str(tmp_path / "e"), "--no-input")
+    assert code == 0, shown
+    assert "]:" not in shown
+    assert other.ok("org", "list")[0]["name"] == "Fleet"
+
+
+def test_codes_and_ids_are_made_to_be_typed(dockgate: Any, first: dict[str, Any]) -> None:
+    assert set(first["organization"]["binding_code"]) <= set(CODE_LETTERS)
+    assert not set("01OIL") & set(CODE_LETTERS)
+    assert dockgate.ok("org", "add", "Häfen & Pier")["id"] == "hafen-pier"
+    assert dockgate.ok("org", "add", "Häfen & Pier")["id"] == "hafen-pier-2"
+    assert dockgate.ok("org", "add", "港口")["id"].startswith("org-")
