@@ -31,7 +31,7 @@ run: $(VENV)/runtime
 	@exec $(BIN)/dockgate --config $(DIR)/broker.yaml serve
 
 demo: $(VENV)/runtime
-	@$(BIN)/python -m gateway.demo
+	@$(BIN)/dockgate demo --dir $(DIR)/demo
 
 # The foreign clients; fails with the name of what can't be had
 debian:

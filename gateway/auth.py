@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
@@ -77,6 +77,13 @@ class Authenticator:
         self._rehashing: set[str] = set()
         self._touched: dict[str, int] = {}
         self._toucher: asyncio.Task[Any] | None = None
+        self._catch_up: Callable[[], Awaitable[None]] | None = None
+
+    def on_doubt(self, catch_up: Callable[[], Awaitable[None]]) -> None:
+        """``catch_up`` is awaited before a login is judged that memory alone would not accept at once: an operator may have
+        just made the account, and "refused" would be out of date. It must not raise.
+        """
+        self._catch_up = catch_up
 
     async def close(self) -> None:
         """Write the login times that wait, end the pool. Before the store closes; idempotent."""
@@ -97,11 +104,15 @@ class Authenticator:
         client_id: str,
         certificate: PeerCertificate | None,
     ) -> Identity | Denied:
-        """``address``: the peer's IP address, without its port. Touches nothing but memory and the pool."""
+        """``address``: the peer's IP address, without its port. Waits for the pool, and for memory to catch up (``on_doubt``)."""
         if not username or not password:
             return self._refuse(Reason.NO_CREDENTIALS, username or "", address, client_id)
+        place = place_of(address)
+        is_doubtful = not self._is_known(username, password) and not self._lockout.is_address_locked(place)
+        if is_doubtful and self._catch_up is not None:
+            await self._catch_up()
         name = username if self._directory.account(username) is not None else shown(username)
-        attempt = _Attempt(username, password, certificate, name, place_of(address))
+        attempt = _Attempt(username, password, certificate, name, place)
         try:
             result = await self._decide(attempt)
         except BusyError:
@@ -110,6 +121,14 @@ class Authenticator:
             return self._refuse(result, username, address, client_id)
         self._metrics.accepted += 1
         return result
+
+    def _is_known(self, username: str, password: str) -> bool:
+        account = self._directory.account(username)
+        if account is None or not account.enabled:
+            return False
+        return self._verified.knows(account, password) or (
+            passwords.is_cheap(account.password_hash) and passwords.verify(password, account.password_hash)
+        )
 
     async def _decide(self, attempt: _Attempt) -> Identity | Reason:
         password = attempt.password

@@ -87,7 +87,8 @@ class Dispatcher:
         kind = device.kind
         if kind is Kind.EVENTS or kind is Kind.STATE:
             return self._acknowledge(kind, topic, payload)
-        if kind is not Kind.REQUESTS and kind is not Kind.STATUS:
+        # The topic rules allow a dock no other SN here. Asked again, because an answer can hold a license.
+        if (kind is not Kind.REQUESTS and kind is not Kind.STATUS) or device.sn != identity.sn:
             return None
         try:
             parsed = envelope.parse(payload)
@@ -110,7 +111,8 @@ class Dispatcher:
         )
         # A topology is taken over again whenever it is told: a dock may come back with the same words after a restart.
         key = None if kind is Kind.STATUS else key_of(device.sn, identity, method, parsed.tid, parsed.data)
-        return Outcome(route=False, work=self._work(request, topic, parsed, key, handler))
+        # A platform wants to know the topology too, and there is no license in it; a request answered here stays here.
+        return Outcome(route=kind is Kind.STATUS, work=self._work(request, topic, parsed, key, handler))
 
     def observe(self, identity: Identity, topic: str, payload: bytes) -> None:
         """Learn from a dock's telemetry which aircraft it has; costs next to nothing when it tells nothing new."""

@@ -236,6 +236,7 @@ class Presence:
             self.disconnected(session_key, reason="shutdown")
         self._flushes = 0
         await self.flush()
+        await self._write(state.clear)
 
     async def flush(self) -> None:
         """One transaction. What cannot be written now is written by a later flush."""

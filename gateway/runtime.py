@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from gateway.auth import Authenticator
 from gateway.config import Config
 from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
+from gateway.errors import DatabaseError
 from gateway.metrics import Metrics
 from gateway.presence import Presence
 from gateway.services import AuditTrail, EventSink, Services
@@ -22,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 # A change by another process has to be obeyed within a second (interfaces, command line).
 _WATCH_S = 0.25
+# Logins that memory would refuse have the database looked at first, together at most so often.
+_CATCH_UP_S = 0.02
 
 
 def now_ms() -> int:
@@ -31,13 +36,19 @@ def now_ms() -> int:
 class Runtime:
     """Everything below the broker. ``build`` opens the database; ``start`` begins to follow it; ``close`` ends both."""
 
-    def __init__(self, config: Config, services: Services, presence: Presence) -> None:
+    def __init__(self, config: Config, services: Services, presence: Presence, *, read_only: bool = False) -> None:
         self.config = config
+        self._read_only = read_only
+        self._following: list[asyncio.Task[Any]] = []
         self.services = services
         self.presence = presence
         self.authenticator = Authenticator(services, config.dockgate.login)
         self.dispatcher = Dispatcher(services)
         self._reloaded: list[Callable[[], None]] = []
+        self._reloading = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._caught_up_at = 0.0
+        self.authenticator.on_doubt(self.catch_up)
 
     @classmethod
     async def build(cls, config: Config, *, read_only: bool = False, clock: Callable[[], int] = now_ms) -> Runtime:
@@ -61,7 +72,7 @@ class Runtime:
                 tasks=tasks,
                 presence=presence,
             )
-            runtime = cls(config, services, presence)
+            runtime = cls(config, services, presence, read_only=read_only)
             if not read_only:
                 await runtime.authenticator.refresh()
         except BaseException:
@@ -70,27 +81,71 @@ class Runtime:
         return runtime
 
     def start(self) -> None:
-        self.services.tasks.spawn(watch(self.services.store, self.reload, _WATCH_S), name="watch the database")
-        self.services.tasks.spawn(self.presence.run(), name="presence")
+        spawn = self.services.tasks.spawn
+        self._following = [
+            spawn(watch(self.services.store, self.reload, _WATCH_S), name="watch the database"),
+            spawn(self.presence.run(), name="presence"),
+        ]
 
     def on_reload(self, callback: Callable[[], None]) -> None:
         """``callback`` is called after memory has taken over what another process changed; it must not raise."""
         self._reloaded.append(callback)
 
+    async def catch_up(self) -> None:
+        """See to it that memory is not older than the call. Does not raise: what can't be read is read by the watch later."""
+        now = self._loop.time()
+        if now - self._caught_up_at < _CATCH_UP_S:
+            return
+        self._caught_up_at = now
+        changed = False
+        try:
+            async with asyncio.timeout(_WATCH_S):  # a locked database must not hold up logins longer than the watch would
+                changed = await self.services.store.changed_elsewhere()
+                if changed:
+                    await self.reload()
+                else:
+                    async with self._reloading:  # somebody may have noticed first, and be at it
+                        return
+        except TimeoutError:
+            if changed:
+                self.services.tasks.spawn(self._reload_until_done(), name="reload")
+        except DatabaseError as error:
+            self.services.metrics.database.failures.add(error.code)
+            if changed:  # nobody else will notice any more
+                self.services.tasks.spawn(self._reload_until_done(), name="reload")
+
+    async def _reload_until_done(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            try:
+                await self.reload()
+            except DatabaseError:
+                continue
+            return
+
     async def reload(self) -> None:
         """Take over what another process has committed."""
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         changes = await self.services.directory.reload(self.services.store)
         self.services.metrics.database.reloads += 1
-        await self.authenticator.refresh()
-        await self.authenticator.forget(changes.accounts)
+        # first what can't fail: the next reload would find no changes
         self.presence.follow(changes)
         for callback in self._reloaded:
             callback()
+        await self.authenticator.refresh()
+        await self.authenticator.forget(changes.accounts)
 
     async def close(self) -> None:
         """Idempotent. The broker is closed before."""
         self.dispatcher.close()
-        await self.presence.close()
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+        if not self._read_only:
+            await self.presence.close()
         await self.authenticator.close()
         await self.services.audit.close()
         await self.services.tasks.close()

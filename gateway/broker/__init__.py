@@ -1,0 +1,1 @@
+"""MQTT connections, sessions and routing; with broker_plugins the only room that knows amqtt. See ``broker.GatewayBroker``."""

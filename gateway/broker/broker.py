@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from amqtt.broker import Broker
+from amqtt.broker import Broker, RetainedApplicationMessage
 from amqtt.contexts import BrokerConfig
 from amqtt.events import BrokerEvents
 
@@ -21,7 +21,7 @@ from gateway import logs
 from gateway.model import Action
 
 from .codec.packets import Connect, Properties, Reason, Will
-from .delivery import Delivery, Undecided
+from .delivery import Delivery, Undecided, as_amqtt_has_it
 from .hooks import Hooks
 from .listeners import Listeners
 from .message import Message
@@ -73,6 +73,7 @@ class GatewayBroker(Broker):
         self._connections: set[Connection] = set()
         self._pending: OrderedDict[Connection, None] = OrderedDict()
         self._by_address: Counter[str] = Counter()
+        self._by_listener: Counter[str] = Counter()
         self._warned = logs.RateLimited(_log, interval_s=_REFUSED_LINE_S, clock=self._loop.time)
         self.listening = Listeners(self, config)
         self._ticker: asyncio.Task[Any] | None = None
@@ -95,12 +96,13 @@ class GatewayBroker(Broker):
 
     async def shutdown(self) -> None:
         """Close every connection, telling MQTT 5 clients why; idempotent."""
+        await self.hooks.settle()
         await self.hooks.fire_and_wait(BrokerEvents.PRE_SHUTDOWN)
         await self.listening.close()
         self.runtime.services.events.set_publisher(None)
         for connection in list(self._connections):
             connection.close(Reason.SERVER_SHUTTING_DOWN)
-        await self.hooks.close()
+        await self.hooks.settle()
         if self._ticker is not None:
             self._ticker.cancel()
         await self.hooks.fire_and_wait(BrokerEvents.POST_SHUTDOWN)
@@ -137,8 +139,14 @@ class GatewayBroker(Broker):
         connection.opened_at = connection.heard_at = self.now
         self.metrics.connections.accepted += 1
         limits = self.limits
-        if len(self._connections) >= limits.connections or (
-            limits.connections_per_address and self._by_address[connection.address] >= limits.connections_per_address
+        of_listener = self.settings.listeners[connection.listener].max_connections
+        if (
+            len(self._connections) >= limits.connections
+            or (
+                limits.connections_per_address
+                and self._by_address[connection.address] >= limits.connections_per_address
+            )
+            or (of_listener and self._by_listener[connection.listener] >= of_listener)
         ):
             self.metrics.connections.refused.add("limit")
             self.warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
@@ -149,15 +157,22 @@ class GatewayBroker(Broker):
             oldest.abort()
         self._connections.add(connection)
         self._by_address[connection.address] += 1
+        self._by_listener[connection.listener] += 1
         self._pending[connection] = None
         self.metrics.connections.pending = len(self._pending)
         return True
+
+    def knocked(self, connection: Connection) -> None:
+        """Its CONNECT is here: what takes time now is the check of the password, which has a bound of its own."""
+        self._pending.pop(connection, None)
+        self.metrics.connections.pending = len(self._pending)
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed or closing; idempotent."""
         if connection not in self._connections:
             return
         self._connections.discard(connection)
+        self._by_listener[connection.listener] -= 1
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
@@ -223,8 +238,6 @@ class GatewayBroker(Broker):
                 {logs.CLIENT_ID: session.client_id, logs.ACCOUNT: session.account, logs.ADDRESS: connection.address},
             )
             return opened
-        self._pending.pop(connection, None)
-        self.metrics.connections.pending = len(self._pending)
         return opened
 
     def opened(self, connection: Connection, session: Session) -> None:
@@ -363,6 +376,10 @@ class GatewayBroker(Broker):
     @property
     def sessions(self) -> dict[str, tuple[Session, Any]]:  # type: ignore[override] # no protocol handlers of amqtt's here
         return {session.client_id: (session, None) for session in self.table}
+
+    @property
+    def retained_messages(self) -> dict[str, RetainedApplicationMessage]:
+        return {message.topic: as_amqtt_has_it(message) for message in self.delivery.retained}
 
     @property
     def subscriptions(self) -> dict[str, list[tuple[Session, int]]]:  # type: ignore[override]

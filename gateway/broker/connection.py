@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Input that may wait while a packet is being judged; beyond it the socket is not read.
-_WAITING_PACKETS = 256
-
 # Protocol name and level of a CONNECT (3.1.2.1, 3.1.2.2).
 _CODECS: dict[tuple[str, int], ModuleType] = {("MQTT", v311.LEVEL): v311, ("MQTT", v5.LEVEL): v5}
 
@@ -130,7 +127,8 @@ class Connection(asyncio.Protocol):
         if self._framer.error is not None and not waiting and not self.busy:
             self.fail(self._framer.error)
             return
-        self._set_reading(reading=len(waiting) < _WAITING_PACKETS and not self.held)
+        # What comes while a packet is judged waits in the network: a stranger's login must not cost memory.
+        self._set_reading(reading=not waiting and not self.held)
 
     def _set_reading(self, *, reading: bool) -> None:
         if reading == self._reading or self._transport is None or self._transport.is_closing():
@@ -184,6 +182,7 @@ class Connection(asyncio.Protocol):
         self.codec = codec
         connect: Connect = codec.decode_connect(packet, header)
         self.state = State.LOGIN
+        self.broker.knocked(self)
         self.later(self._login(connect), name=f"login {self.address}")
 
     async def _login(self, connect: Connect) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from amqtt.broker import RetainedApplicationMessage
+from amqtt.events import BrokerEvents
+
 from gateway.model import Action
 from gateway.topics import SHARE_PREFIX
 
@@ -88,6 +91,8 @@ class Delivery:
             self._metrics.dropped.add("retained_limit")
         self._metrics.retained = len(self.retained)
         self._metrics.retained_bytes = self.retained.size
+        if kept and self._hooks.listens(BrokerEvents.RETAINED_MESSAGE):
+            self._hooks.fire(BrokerEvents.RETAINED_MESSAGE, client_id=None, retained_message=as_amqtt_has_it(message))
         return kept
 
     def send_retained(self, session: Session, subscription: Subscription, *, is_new: bool) -> Undecided:
@@ -109,6 +114,11 @@ class Delivery:
                     retain=True,
                     subscription_ids=_identifiers((subscription,)),
                 )
+
+
+def as_amqtt_has_it(message: Message) -> RetainedApplicationMessage:
+    """A retained message for plugins."""
+    return RetainedApplicationMessage(None, message.topic, message.payload, message.qos)
 
 
 def _by_session(matched: list[tuple[Session, Subscription]]) -> _Chosen:

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 # An observer that can't keep up loses events, and says so, before the broker loses memory.
 _EVENTS_WAITING = 10_000
+# What an observer gets for one event; one that does not come back must hold up neither the others nor the end.
+_OBSERVER_S = 5.0
 
 _ACTIONS = {
     Action.PUBLISH: AmqttAction.PUBLISH,
@@ -85,9 +87,11 @@ class Hooks:
             except Exception:  # noqa: BLE001 - the wall
                 _log.exception("a login plugin failed: the login is refused", extra={"plugin": type(plugin).__name__})
                 return False
-            if answer is False:
+            if answer is None:
+                continue
+            if not answer:
                 return False
-            accepted = accepted or answer is True
+            accepted = True
         return accepted
 
     def allowed_now(self, session: Session, topic: str, action: Action) -> bool | None:
@@ -173,7 +177,8 @@ class Hooks:
             if observer is None:
                 continue
             try:
-                await observer(**arguments)
+                async with asyncio.timeout(_OBSERVER_S):
+                    await observer(**arguments)
             except Exception:  # noqa: BLE001 - the wall
                 _log.exception("a plugin failed on an event", extra={"plugin": type(plugin).__name__, "event": event})
 
@@ -183,7 +188,12 @@ class Hooks:
             await self.fire_and_wait(event, **arguments)
             self._events.task_done()
 
-    async def close(self) -> None:
-        """Let what has been fired arrive."""
-        if self._pump is not None:
-            await self._events.join()
+    async def settle(self) -> None:
+        """Let what has been fired arrive, as far as that can be waited for."""
+        if self._pump is None:
+            return
+        try:
+            async with asyncio.timeout(_OBSERVER_S):
+                await self._events.join()
+        except TimeoutError:
+            _log.error("plugins do not come back from their events: no longer waited for")

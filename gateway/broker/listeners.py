@@ -13,6 +13,7 @@ from gateway.config import Bind
 from gateway.errors import ConfigError
 
 from .connection import Connection
+from .handshakes import Handshakes
 from .tls import server_context
 from .websocket import WebSocketConnection
 
@@ -32,7 +33,7 @@ class _Door:
     name: str
     settings: ListenerSettings
     socket: socket.socket
-    server: asyncio.Server
+    server: asyncio.Server | Handshakes
 
     @property
     def address(self) -> tuple[str, int]:
@@ -75,33 +76,33 @@ class Listeners:
         )
         return door
 
-    async def _serve(self, name: str, settings: ListenerSettings, bound: socket.socket) -> asyncio.Server:
-        """A server on a duplicate of the socket, so that the next one can take over its queue."""
-        context = server_context(name, settings) if settings.ssl else None
+    async def _serve(self, name: str, settings: ListenerSettings, bound: socket.socket) -> asyncio.Server | Handshakes:
         kind = WebSocketConnection if settings.type == "ws" else Connection
-        timeout = self._connect_timeout_s if context is not None else None
+        if settings.ssl:
+            return Handshakes(
+                self._broker,
+                name,
+                bound,
+                server_context(name, settings),
+                lambda: kind(self._broker, name),
+                timeout_s=self._connect_timeout_s,
+            )
         return await asyncio.get_running_loop().create_server(
-            lambda: kind(self._broker, name),
-            sock=bound.dup(),
-            ssl=context,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=timeout,
+            lambda: kind(self._broker, name), sock=bound.dup(), backlog=_BACKLOG
         )
 
     async def reload(self) -> list[str]:
         """Read certificates, keys, CAs and revocation lists again. Returns what went wrong; there the old ones stay in use."""
         problems = []
         for door in self._doors.values():
-            if not door.settings.ssl:
+            if not isinstance(door.server, Handshakes):
                 continue
             try:
-                server = await self._serve(door.name, door.settings, door.socket)
+                door.server.context = server_context(door.name, door.settings)
             except ConfigError as error:
                 problems.append(str(error))
                 _log.error("reload: the old certificate stays in use: %s", error)
                 continue
-            door.server.close()
-            door.server = server
             _log.info("reload: new connections use the files as they are now", extra={logs.LISTENER: door.name})
         return problems
 

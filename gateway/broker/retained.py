@@ -16,6 +16,9 @@ class Retained:
         self._size_limit = size
         self.size = 0
 
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._by_topic.values())
+
     def __len__(self) -> int:
         return len(self._by_topic)
 

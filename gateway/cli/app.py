@@ -28,6 +28,7 @@ COMMANDS = {
     "dock": "Docks and their aircraft.",
     "audit": "Who changed what, what was bound, who was refused.",
     "simulate": "A dock that goes through the access, to try a gateway.",
+    "demo": "A gateway and a simulated dock on loopback, through the whole access.",
 }
 
 

@@ -35,13 +35,23 @@ def problems_of(config: Config, now: int) -> list[Problem]:
     missing = {problem.where for problem in told}
     told += [problem for problem in _certificates(config, now) if problem.where not in missing]
     known = [problem.where for problem in told]
+    absent = _absent_files(config)
     for problem in serve.check(config):
-        # A file that is missing makes the listener fail too, and a missing database the building
-        is_consequence = any(where.startswith(f"{problem.where}.") for where in known)
-        is_database = problem.where == "dockgate" and "database" in known
-        if not is_consequence and not is_database:
+        # A file that is missing makes its listener fail too, and then all of the broker; a missing database likewise
+        is_consequence = any(where.startswith(f"{problem.where}.") for where in known) or any(
+            file in problem.what for file in absent
+        )
+        if not is_consequence:
             told.append(problem)
     return told
+
+
+def _absent_files(config: Config) -> list[str]:
+    """Files that ``config.problems`` has told about already."""
+    named = [config.dockgate.database]
+    for one in config.listeners.values():
+        named += [file for file in (one.certfile, one.keyfile, one.cafile, one.crlfile) if file is not None]
+    return [str(file) for file in named if not file.is_file()]
 
 
 def _certificates(config: Config, now: int) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import typer
 
 from gateway import config as configuration
+from gateway import logs
 from gateway.cli import render
 from gateway.cli.options import Globals
 from gateway.cli.render import Format
@@ -86,6 +87,9 @@ class Cli:
         given.what = ctx.command_path.removeprefix("dockgate").strip()
         if output is not None:
             given.output = output
+        if given.is_process:
+            # What the rooms below have to say beside their results; `serve` sets up its own
+            logs.configure("debug" if given.verbose else "error", "text")
         return cls(given)
 
     @property

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import typer
 
 from gateway.cli.options import Globals
-from gateway.cli.render import Format, visible
+from gateway.cli.render import Format, ReaderGoneError, visible
 from gateway.errors import DockgateError
+from gateway.logs import redact_text
 
 # typer carries its own click since 0.2x and used the real one before: the class is found through a name that both have
 _UsageProblem: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
@@ -27,7 +28,7 @@ _INTERRUPTED = 130
 def guarded(argv: Sequence[str] | None) -> int:
     """Run ``dockgate ARGV``; everything that goes wrong ends here."""
     words = list(sys.argv[1:] if argv is None else argv)
-    given = Globals()
+    given = Globals(is_process=argv is None)
     try:
         from gateway.cli.app import command  # noqa: PLC0415 - an import that fails is told like any failure
 
@@ -40,8 +41,8 @@ def guarded(argv: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("\n")
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has gone; the rest of the output has no place to go to, and Python shall not try at exit
+    except ReaderGoneError:
+        # What is still buffered has no place to go to, and Python shall not try at exit
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -78,15 +79,16 @@ def _tell(words: Sequence[str], given: Globals, code: str, message: str, hint: s
         sys.stderr.write(json.dumps(problem) + "\n")
         return
     what = given.what or _first_word(words) or "usage"
-    one_line = " ".join(message.split())
-    sys.stderr.write(f"dockgate: {what}: {visible(one_line)}\n")
+    # Only the configuration tells several things at once, each in its own line
+    lines = [visible(line) for line in message.splitlines() if line.strip()]
+    sys.stderr.write("\n".join((f"dockgate: {what}: {lines[0] if lines else code}", *lines[1:])) + "\n")
     if hint:
         sys.stderr.write(f"hint: {visible(' '.join(hint.split()))}\n")
 
 
 def _trace(given: Globals) -> None:
     if given.verbose:
-        traceback.print_exc(file=sys.stderr)
+        sys.stderr.write(redact_text(traceback.format_exc()))
 
 
 def _first_word(words: Sequence[str]) -> str:

@@ -13,12 +13,16 @@ from gateway.cli.render import Format
 
 @dataclass(slots=True)
 class Globals:
-    """What stands before the command. ``what`` is filled in as the words are understood: errors are told under that name."""
+    """What stands before the command. ``what`` is filled in as the words are understood: errors are told under that name.
+
+    ``is_process``: the words came from the system, so that this command may set up the logging of its process.
+    """
 
     config: Path | None = None
     output: Format | None = None
     verbose: bool = False
     what: str = ""
+    is_process: bool = False
 
 
 Output = Annotated[

@@ -1,7 +1,7 @@
 """The one place that prints results: records come in, a table, JSON or JSON lines go to stdout.
 
-A control character, which a device may have sent, never gets out of here as one. JSON keys are a promise
-(docs/reference/cli.md); a table is for eyes and may change.
+A control character, which a device may have sent, never gets out of here as one. JSON keys are a promise, a table is
+for eyes and may change.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+
+
+class ReaderGoneError(Exception):
+    """Whoever read standard output (head, less) has enough; a name of its own, as typer ends the process at EPIPE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,11 @@ def _json(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - an
 
 def _write(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGoneError from None
 
 
 def wrapped(text: str, *, first: str = "", indent: str = "") -> str:

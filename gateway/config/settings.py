@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gateway import results
 from gateway.config.values import BindAddress, BindAddressOrOff, FilePath, HostName, Number, Seconds
 
 KIB = 1024
@@ -142,11 +143,11 @@ class RequestSettings(Section):
     )
     neutral_answers: bool = Field(
         default=True,
-        description="Answer flight_areas_get and offline_map_get with an empty success: take-off does not wait.",
+        description="Answer flight_areas_get and offline_map_get with an empty success; false leaves them to a platform.",
     )
     acknowledge: bool = Field(
         default=True,
-        description="Acknowledge events and states that ask for a reply, so that docks stop repeating them.",
+        description="Acknowledge events and states that ask for a reply; false leaves that to a platform.",
     )
     handler_timeout_s: Seconds = Field(
         5.0,
@@ -161,10 +162,8 @@ class RequestSettings(Section):
     @field_validator("result_codes")
     @classmethod
     def _codes_tell_failure(cls, codes: dict[str, int]) -> dict[str, int]:
-        for name, number in codes.items():
-            if not 1 <= number <= 999_999_999:
-                # 0 means success to a dock: a refusal that says 0 would let it go on unbound or unlicensed
-                raise ValueError(f"{name}: a result code is a number from 1 to 999999999")
+        if problems := results.problems_of(codes):
+            raise ValueError("; ".join(problems))
         return codes
 
 
@@ -226,10 +225,7 @@ class LimitSettings(Section):
         1200,
         ge=1,
         le=UINT16,
-        description="Seconds of the longest keep alive; a client that asks for more is held to this.",
-    )
-    keepalive_default_s: Number = Field(
-        60, ge=1, le=UINT16, description="Seconds of keep alive for a client that asks for none (0)."
+        description="Seconds of the longest keep alive; a client that asks for more, or for none (0), is held to this.",
     )
     retained_messages: Number = Field(
         10_000, ge=0, le=10_000_000, description="Retained messages of all topics together."
@@ -243,12 +239,6 @@ class LimitSettings(Section):
         le=10_000,
         description="Requests of one connection that may wait for an answer; no more are read until one is answered.",
     )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> LimitSettings:
-        if self.keepalive_default_s > self.keepalive_max_s:
-            raise ValueError("keepalive_default_s must not be more than keepalive_max_s")
-        return self
 
 
 class AuditSettings(Section):

@@ -6,15 +6,18 @@ whether a device is bound says its ``err_code`` (docs/protocol.md 1.4).
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from gateway import results
+from gateway import logs, results
 from gateway.methods.shapes import entries_of, raw_text_of, success, text_of
 from gateway.model import AccessStep, Reply, Request
 from gateway.results import Result
 from gateway.services import Services
 from gateway.store import bindings
 from gateway.store.bindings import BindRefusal, BindWish
+
+_log = logging.getLogger(__name__)
 
 # docs/protocol.md 1.5; which of the reasons it was with a code is nobody's business on the wire (cases 20).
 _RESULTS: dict[BindRefusal, Result] = {
@@ -47,6 +50,10 @@ async def handle(request: Request, services: Services) -> Reply:
     services.directory.apply_codes(outcome.codes)
     for wish, result in zip(wishes, outcome.results, strict=True):
         _tell(wish, result.refusal, request, services, fresh=result.fresh)
+    reasons = [result.refusal.value for result in outcome.results if result.refusal is not None]
+    if reasons:
+        fields = {logs.SN: request.gateway_sn, logs.COUNT: len(reasons), logs.REASON: sorted(set(reasons))}
+        _log.warning("devices not bound", extra=fields)
     return success({"err_infos": [_err_info(result.sn, result.refusal, services) for result in outcome.results]})
 
 

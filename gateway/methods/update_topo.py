@@ -7,6 +7,8 @@ the reply.
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.errors import MethodError
 from gateway.methods.shapes import MAX_DEVICES, object_of, raw_text_of
 from gateway.model import Reply, Request
@@ -31,10 +33,8 @@ async def handle(request: Request, services: Services) -> Reply:
     return Reply({"result": 0}, 0)
 
 
-def _model_key(entry: object) -> str:
+def _model_key(entry: dict[str, Any]) -> str:
     """``domain-type-sub_type``, or "" when a part is missing: numbers come as numbers or as texts (C39)."""
-    if not isinstance(entry, dict):
-        return ""
     parts = [_digits(entry.get(key)) for key in ("domain", "type", "sub_type")]
     return "-".join(parts) if all(parts) else ""
 

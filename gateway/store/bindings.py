@@ -154,7 +154,8 @@ class _Request:
             gateway_sn=self._gateway_sn,
             gateway_organization_id=self._dock.organization_id or self._account_organization,
         )
-        if device.organization_id == organization_id and claimable:
+        beside_its_dock = self._dock.organization_id in {None, organization_id}
+        if device.organization_id == organization_id and claimable and beside_its_dock:
             kept = self._as_wished(device, wish)
             if kept != facts.device:
                 self._kept[wish.sn] = kept
@@ -169,14 +170,13 @@ class _Request:
             return BindRefusal.CODE_FOR_OTHER_DOCK, False
         if device.organization_id not in {None, organization_id}:  # cases 13, 14
             return BindRefusal.BOUND_ELSEWHERE, False
-        # What an aircraft sends comes through its dock: it is not to leave the dock's organization.
-        if self._dock.organization_id not in {None, organization_id}:
+        if not beside_its_dock:  # what an aircraft sends comes through its dock, and is to stay in the organization
             return BindRefusal.BOUND_ELSEWHERE, False
         if self._account_organization not in {None, organization_id}:
             return BindRefusal.WRONG_ORGANIZATION, False
         if not claimable:
             return BindRefusal.NOT_YOURS, False
-        if code.uses_left == 0 and code.code not in self._opened:
+        if code.uses_left == 0:  # as it was before this request, which takes one use for all that it binds
             return BindRefusal.CODE_USED_UP, False
 
         self._opened[code.code] = code
@@ -227,6 +227,8 @@ class _Request:
             "UPDATE device SET gateway_sn = ?, is_gateway = ?, model_key = ?, callsign = ? WHERE sn = ?",
             [(d.gateway_sn, d.is_gateway, d.model_key, d.callsign, d.sn) for d in self._kept.values()],
         )
+        if self._dock.sn in self._bound:
+            changed += devices.detach_foreign(self._db, self._dock)
         used = tuple(codes.use(self._db, code) for code in self._opened.values() if code.uses_left is not None)
         audit.append(self._db, [self._entry(result) for result in decided.values()])
         return BindOutcome(tuple(results), tuple(changed), used)

@@ -51,11 +51,16 @@ class WorkerConnection(aiosqlite.Connection):
             raise
 
     async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        result: T = await self._execute(fn, self._conn)  # type: ignore[no-untyped-call]  # aiosqlite leaves it untyped
+        def job() -> (
+            T
+        ):  # aiosqlite writes what it executes to its debug log, and the repr of a partial has its arguments
+            return fn(self._conn)
+
+        result: T = await self._execute(job)  # type: ignore[no-untyped-call]  # aiosqlite leaves it untyped
         return result
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Job:
     fn: Callable[[sqlite3.Connection], Any]
     durable: bool

@@ -158,6 +158,15 @@ def attach(db: sqlite3.Connection, gateway_sn: str, children: Sequence[tuple[str
     return list(attached.values())
 
 
+def detach_foreign(db: sqlite3.Connection, dock: Device) -> list[Device]:
+    """Let go of what hangs on a dock and is bound to another organization than the dock is now. Returns what that was."""
+    rows = db.execute(
+        f"UPDATE device SET gateway_sn = NULL WHERE gateway_sn = ? AND organization_id <> ? RETURNING {_COLUMNS}",  # noqa: S608
+        (dock.sn, dock.organization_id),
+    ).fetchall()
+    return [_record(row) for row in rows]
+
+
 def flush_presence(db: sqlite3.Connection, rows: Iterable[Presence]) -> None:
     """Unknown SNs are passed over, and a time never goes back."""
     db.executemany(

@@ -27,6 +27,11 @@ def heartbeat(db: sqlite3.Connection, state: GatewayState) -> None:
     )
 
 
+def clear(db: sqlite3.Connection) -> None:
+    """The gateway has stopped: nothing runs any more."""
+    db.execute("DELETE FROM gateway_state")
+
+
 def get(db: sqlite3.Connection) -> GatewayState | None:
     row = db.execute("SELECT pid, started_at, heartbeat_at, connections, stats FROM gateway_state").fetchone()
     if row is None:

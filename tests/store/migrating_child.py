@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import signal
 import sqlite3
@@ -15,13 +16,11 @@ path, stop = Path(sys.argv[1]), sys.argv[2]
 more = (
     [migrate.Migration(*step) for step in ast.literal_eval(Path(sys.argv[3]).read_text())] if len(sys.argv) > 3 else []
 )
-seen = 0
+counter = itertools.count(1)
 
 
 def trace(statement: str) -> None:
-    global seen
-    seen += 1
-    if str(seen) == stop or stop in statement:
+    if str(next(counter)) == stop or stop in statement:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

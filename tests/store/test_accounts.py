@@ -142,4 +142,4 @@ def test_deleting_lifts_the_lockouts_of_the_name(db: sqlite3.Connection) -> None
 def test_the_table_itself_refuses(column: str, value: object, db: sqlite3.Connection) -> None:
     add(db, "one")
     with pytest.raises(sqlite3.IntegrityError):
-        db.execute(f"UPDATE account SET {column} = ?", (value,))
+        db.execute(f"UPDATE account SET {column} = ?", (value,))  # noqa: S608

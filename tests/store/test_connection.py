@@ -1,8 +1,11 @@
 """The store's promises about transactions: group commit, isolation of jobs, order, durability, snapshots, closing."""
 
+# ruff: noqa: ASYNC240 -- nothing else waits for a test's event loop
+
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import stat
 import threading
@@ -20,8 +23,8 @@ from gateway.store.connection import Store
 Opened = Callable[..., AbstractAsyncContextManager[Store]]
 
 
-def add(db: sqlite3.Connection, id: str) -> str:
-    return organizations.add(db, id=id, name=id, now=1).id
+def add(db: sqlite3.Connection, name: str) -> str:
+    return organizations.add(db, id=name, name=name, now=1).id
 
 
 def ids(db: sqlite3.Connection) -> list[str]:
@@ -36,7 +39,7 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self._leave = threading.Event()
 
-    def __call__(self, db: sqlite3.Connection) -> None:
+    def __call__(self, _: sqlite3.Connection) -> None:
         self._loop.call_soon_threadsafe(self.entered.set)
         assert self._leave.wait(20)
 
@@ -97,7 +100,7 @@ def test_a_failing_job_is_undone_alone(opened: Opened) -> None:
                 store.write(organizations.get, "nowhere"),
                 store.write(add, "before"),
                 store.write(lambda db: db.execute("INSERT INTO nonsense VALUES (1)")),
-                store.write(lambda _: [][0]),
+                store.write(lambda _: {}[1]),
                 store.write(add, "after"),
                 return_exceptions=True,
             )
@@ -107,7 +110,7 @@ def test_a_failing_job_is_undone_alone(opened: Opened) -> None:
                 NotFoundError,
                 ConflictError,
                 DatabaseError,
-                IndexError,
+                KeyError,
                 str,
             ]
             assert str(results[1]) == "changed my mind"
@@ -341,3 +344,19 @@ def test_a_new_database_may_be_opened_by_many_at_once(opened: Opened) -> None:
             assert len(await store.read(ids)) == 6
 
     asyncio.run(main())
+
+
+def test_what_jobs_are_given_is_in_no_log(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def main() -> None:
+        async with opened() as store:
+            await store.write(lambda db, *, secret: db.execute("SELECT ?", (secret,)).fetchall(), secret="the-secret")
+            await store.read(lambda db, secret: db.execute("SELECT ?", (secret,)).fetchall(), "the-secret")
+            with pytest.raises(DatabaseError) as caught:
+                await store.write(lambda db, secret: db.execute("INSERT INTO no VALUES (?)", (secret,)), "the-secret")
+            assert "the-secret" not in str(caught.value)
+
+    asyncio.run(main())
+    assert any(record.name == "aiosqlite" for record in caplog.records)
+    assert "the-secret" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import signal
 import sqlite3
@@ -156,6 +157,16 @@ def statements_of_a_whole_run(path: Path) -> int:
     return count
 
 
+def interrupting(stop: int) -> Callable[[sqlite3.Connection, str], None]:
+    counter = itertools.count(1)
+
+    def trace(db: sqlite3.Connection, _: str) -> None:
+        if next(counter) == stop:
+            db.interrupt()
+
+    return trace
+
+
 @pytest.mark.case(32)
 def test_case32_an_error_in_any_statement_leaves_whole_steps_and_the_next_open_completes(tmp_path: Path) -> None:
     measured = tmp_path / "measured.db"
@@ -166,16 +177,8 @@ def test_case32_an_error_in_any_statement_leaves_whole_steps_and_the_next_open_c
     for stop in range(1, total + 1):
         path = tmp_path / f"{stop}.db"
         old_database(path)
-        seen = 0
-
-        def trace(db: sqlite3.Connection, _: str) -> None:
-            nonlocal seen
-            seen += 1
-            if seen == stop:
-                db.interrupt()
-
         try:
-            bring_up(path, trace=trace)
+            bring_up(path, trace=interrupting(stop))
         except sqlite3.OperationalError as error:
             assert error.sqlite_errorname == "SQLITE_INTERRUPT"  # noqa: PT017 -- some statements end before they look
         version = state(path)["version"]

@@ -30,8 +30,8 @@ def add_code(db: sqlite3.Connection, code: str, organization_id: str = "A", uses
 
 @pytest.fixture(autouse=True)
 def _two(db: sqlite3.Connection) -> None:
-    for id in ("A", "B"):
-        organizations.add(db, id=id, name=f"Team {id}", now=1)
+    for name in ("A", "B"):
+        organizations.add(db, id=name, name=f"Team {name}", now=1)
 
 
 def test_organizations(db: sqlite3.Connection) -> None:
@@ -133,7 +133,7 @@ def test_case7_an_empty_license_is_never_kept(field: str, db: sqlite3.Connection
     assert "the-key" not in str(caught.value)
     licenses.put(db, license=license_of(None))
     with pytest.raises(sqlite3.IntegrityError):
-        db.execute(f"UPDATE license SET {field} = ''")
+        db.execute(f"UPDATE license SET {field} = ''")  # noqa: S608
     with pytest.raises(UsageError):
         licenses.put(db, license=replace(license_of(None), ntp_server_port=0))
 

@@ -1,4 +1,6 @@
-"""Locked, read-only, full, damaged, newer, foreign: each is its own error, nothing is half applied, and the store goes on after it."""
+"""Locked, read-only, full, damaged, newer, foreign: each its own error, nothing half applied, and the store goes on."""
+
+# ruff: noqa: ASYNC240 -- nothing else waits for a test's event loop
 
 from __future__ import annotations
 
@@ -27,18 +29,18 @@ from gateway.store.connection import Store
 Opened = Callable[..., AbstractAsyncContextManager[Store]]
 
 
-def add(db: sqlite3.Connection, id: str) -> None:
-    organizations.add(db, id=id, name=id, now=1)
+def add(db: sqlite3.Connection, name: str) -> None:
+    organizations.add(db, id=name, name=name, now=1)
 
 
 def ids(db: sqlite3.Connection) -> list[str]:
     return [organization.id for organization in organizations.list_all(db)]
 
 
-def bulk(db: sqlite3.Connection, id: str, megabytes: int = 1) -> None:
-    add(db, id)
+def bulk(db: sqlite3.Connection, name: str, megabytes: int = 1) -> None:
+    add(db, name)
     detail = {"filler": "x" * 1024}
-    audit.append(db, [audit.Entry(1, "a", "fill", id, "ok", detail)] * (megabytes * 1024))
+    audit.append(db, [audit.Entry(1, "a", "fill", name, "ok", detail)] * (megabytes * 1024))
 
 
 async def expect(error: type[DatabaseError], opening: AbstractAsyncContextManager[Store]) -> DatabaseError:

@@ -30,8 +30,8 @@ db.close()
 """
 
 
-def add(db: sqlite3.Connection, id: str) -> None:
-    organizations.add(db, id=id, name=id, now=1)
+def add(db: sqlite3.Connection, name: str) -> None:
+    organizations.add(db, id=name, name=name, now=1)
 
 
 def test_a_commit_of_another_process_is_noticed_once(opened: Opened, path: Path) -> None:

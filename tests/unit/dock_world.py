@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -86,6 +87,13 @@ def message(method: Any, data: Any, *, tid: Any = "t-1", **other: Any) -> bytes:
     return json.dumps({key: value for key, value in body.items() if value is not ...}).encode()
 
 
+def data_of(outcome: Outcome | None) -> Any:
+    """The ``data`` of the one reply."""
+    assert outcome is not None
+    (reply,) = outcome.replies
+    return json.loads(reply.payload)["data"]
+
+
 @dataclass
 class Clock:
     now: int = NOW
@@ -104,7 +112,7 @@ class World:
     dispatcher: Dispatcher
     events: list[tuple[str, dict[str, Any]]]
     listening: bool = False
-    late: list[OutgoingMessage] = field(default_factory=list)
+    late: asyncio.Queue[OutgoingMessage] = field(default_factory=asyncio.Queue)
     _tids: count[int] = field(default_factory=lambda: count(1))
 
     def identity(self, sn: str = DOCK1) -> Identity:
@@ -125,7 +133,7 @@ class World:
             device_topic(sn or dock, kind),
             payload,
             platform_listens=lambda _topic: self.listening,
-            reply_later=self.late.append,
+            reply_later=self.late.put_nowait,
         )
 
     async def outcome(

@@ -77,6 +77,19 @@ def test_a_restart_does_not_lift_a_lock_and_an_operator_does(tmp_path: Path) -> 
     asyncio.run(main())
 
 
+@pytest.mark.case(27)
+def test_an_operator_lifts_a_lock_of_this_run(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with stage(tmp_path, lockout_failures=3) as at:
+            for _ in range(3):
+                await at.refused("dock", "wrong")
+            await at.settle()
+            await at.by_operator(lockouts.clear, "dock")
+            await at.accepted("dock")
+
+    asyncio.run(main())
+
+
 def test_a_lock_that_was_just_set_survives_a_reload(tmp_path: Path) -> None:
     async def main() -> None:
         async with stage(tmp_path, lockout_failures=3) as at:

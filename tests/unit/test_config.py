@@ -75,15 +75,15 @@ def test_every_option_of_the_section_can_be_set_from_the_environment_and_says_so
         value = values.get(option.kind, "127.0.0.1:7") or option.range.split(" | ")[-1]
         if option.kind == "number" and (low := int(option.range.split(" to ")[0])) > 7:
             value = str(low)
-        loaded = load(MINIMAL, **{option.env: value, "DOCKGATE__LIMITS__KEEPALIVE_DEFAULT_S": "7"})
+        loaded = load(MINIMAL, **{option.env: value, "DOCKGATE__LIMITS__KEEPALIVE_MAX_S": "7"})
         assert loaded.source_of(option.name) == f"environment {option.env}"
 
 
 def test_the_environment_wins_over_the_file(load: Load, tmp_path: Path) -> None:
     text = with_dockgate("log: {level: error}\nlimits: {connections: 5}")
-    loaded = load(text, DOCKGATE__LOG__LEVEL="debug", DOCKGATE__REQUESTS__RESULT_CODES__CODE_UNKNOWN="210231")
+    loaded = load(text, DOCKGATE__LOG__LEVEL="debug", DOCKGATE__REQUESTS__RESULT_CODES__BOUND_ELSEWHERE="210231")
     assert loaded.dockgate.log.level == "debug"
-    assert loaded.dockgate.requests.result_codes == {"code_unknown": 210231}
+    assert loaded.dockgate.requests.result_codes == {"bound_elsewhere": 210231}
     assert loaded.source_of("log.level") == "environment DOCKGATE__LOG__LEVEL"
     assert loaded.source_of("dockgate.limits.connections") == f"file {tmp_path / 'broker.yaml'}"
     assert loaded.source_of("limits.inflight") == "default"

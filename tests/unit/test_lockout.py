@@ -73,10 +73,10 @@ def test_failures_add_up_within_the_window_only(clock: Clock) -> None:
 
 
 def test_failures_under_a_lock_do_not_prolong_it(clock: Clock) -> None:
-    lockout = make(clock)
+    lockout = make(clock, address_failures=0)
     fail(lockout, "dock", ADDRESS, 3)
     clock.forward(200)
-    assert fail(lockout, "dock", ADDRESS, 1) == []
+    assert fail(lockout, "dock", ADDRESS, 10) == []
     clock.forward(100)
     assert not lockout.is_pair_locked("dock", ADDRESS)
 

@@ -54,7 +54,9 @@ def test_password_from_standard_input(dockgate: Any, stdin: str) -> None:
     assert passwords.verify(CHOSEN, account.password_hash)
 
 
-@pytest.mark.parametrize("stdin", ["", "\n", "seven77\n", "x" * 1025, b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8", "tab\there12"])
+@pytest.mark.parametrize(
+    "stdin", ["", "\n", "seven77\n", "x" * 1025, b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8", "tab\there12"]
+)
 def test_unusable_password_is_refused(dockgate: Any, stdin: str | bytes) -> None:
     ended = dockgate.run("account", "add", "svc", "--role", "service", "--password-stdin", stdin=stdin)
     assert ended.code == 2
@@ -64,12 +66,20 @@ def test_unusable_password_is_refused(dockgate: Any, stdin: str | bytes) -> None
 
 def test_password_on_a_terminal(dockgate: Any) -> None:
     code, shown = dockgate.terminal(
-        "account", "add", "svc", "--role", "service", "--ask-password", typed=[("Password:", CHOSEN), ("Again:", CHOSEN)]
+        "account",
+        "add",
+        "svc",
+        "--role",
+        "service",
+        "--ask-password",
+        typed=[("Password:", CHOSEN), ("Again:", CHOSEN)],
     )
     assert code == 0, shown
     assert CHOSEN not in shown
     assert passwords.verify(CHOSEN, stored(dockgate, "svc").password_hash)
-    code, shown = dockgate.terminal("account", "passwd", "svc", "--ask-password", typed=[("Password:", CHOSEN), ("Again:", "another one")])
+    code, shown = dockgate.terminal(
+        "account", "passwd", "svc", "--ask-password", typed=[("Password:", CHOSEN), ("Again:", "another one")]
+    )
     assert code == 2
     assert "differ" in shown
 

@@ -78,7 +78,9 @@ def test_missing_ntp_server_is_pointed_out(dockgate: Any) -> None:
 
 @pytest.mark.case(7)
 @pytest.mark.parametrize("key", ["app_id", "app_key", "app_license"])
-@pytest.mark.parametrize("value", ["Please enter the app id.", "<app key>", "your-license", "CHANGEME", "xxxx", "${KEY}"])
+@pytest.mark.parametrize(
+    "value", ["Please enter the app id.", "<app key>", "your-license", "CHANGEME", "xxxx", "${KEY}"]
+)
 def test_placeholders_are_refused(dockgate: Any, key: str, value: str) -> None:
     ended = set_(dockgate, {**GOOD, key: value})
     assert ended.code == 5
@@ -139,6 +141,9 @@ def test_audited(dockgate: Any) -> None:
     set_(dockgate, GOOD)
     dockgate.ok("license", "clear")
     entries = dockgate.ok("audit", "list")[-2:]
-    assert [(entry["action"], entry["outcome"]) for entry in entries] == [("license.set", "ok"), ("license.clear", "ok")]
+    assert [(entry["action"], entry["outcome"]) for entry in entries] == [
+        ("license.set", "ok"),
+        ("license.clear", "ok"),
+    ]
     assert KEY[:8] not in str(entries)
     assert TEXT[:8] not in str(entries)

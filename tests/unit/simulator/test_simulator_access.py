@@ -1,4 +1,4 @@
-"""A whole access against a foreign broker: what a good cloud gets, what a wrong one is told, what misbehaviour shows, and a fleet."""
+"""A whole access against a foreign broker: with a good cloud, with one that errs, misbehaving on request, and as a fleet."""
 
 from __future__ import annotations
 
@@ -10,25 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.simulator import DockProfile, Misbehaviour, Run, Step, number_profiles, run_dock, run_fleet
+from gateway.simulator import Misbehaviour, Run, Step, number_profiles, run_dock, run_fleet
 
-FIRST_ACCESS = [
-    "connect", "subscribe", "config", "bind_status", "organization_get", "organization_bind", "bind_status_after",
-    "update_topo", "telemetry", "acknowledge", "disconnect",
-]  # fmt: skip
-# Makes a dock that no other test knows.
-Profiles = Callable[..., DockProfile]
-
-
-def outcome(run: Run) -> list[tuple[str, bool]]:
-    return [(step.step, step.ok) for step in run.steps]
-
-
-def detail(run: Run, name: str) -> str:
-    step = run.step(name)
-    assert step is not None, run.as_dict()
-    return step.detail
-
+from .rig import FIRST_ACCESS, Broker, Cloud, a_profile, detail, outcome
 
 # -- the whole way in -------------------------------------------------------------------------------------------------
 
@@ -36,9 +20,7 @@ WAYS = {f"{kind} {protocol}": (kind, protocol) for kind in ("plain", "tls", "mtl
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_dock_gets_in_and_finds_itself_bound_the_second_time(
-    broker: Any, cloud: Any, way: str, a_profile: Profiles
-) -> None:
+def test_a_dock_gets_in_and_finds_itself_bound_the_second_time(broker: Broker, cloud: Cloud, way: str) -> None:
     profile, target = a_profile(), broker.target(*WAYS[way])
     told: list[Step] = []
     first = run_dock(target, profile, on_step=told.append)
@@ -58,12 +40,12 @@ def test_a_dock_gets_in_and_finds_itself_bound_the_second_time(
 
 
 @pytest.mark.parametrize("model", ["dock1", "dock2", "unknown"])
-def test_every_model_gets_in(broker: Any, cloud: Any, model: str, a_profile: Profiles) -> None:
+def test_every_model_gets_in(broker: Broker, cloud: Cloud, model: str) -> None:
     run = run_dock(broker.target("plain"), a_profile(model))
     assert run.ok, run.as_dict()
 
 
-def test_what_a_dock_says_is_heard(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_what_a_dock_says_is_heard(broker: Broker, cloud: Cloud) -> None:
     profile = a_profile()
     assert run_dock(broker.target("plain"), profile).ok
     dock, bird = cloud.topics(profile.sn), cloud.topics(profile.aircraft_sn)
@@ -76,7 +58,7 @@ def test_what_a_dock_says_is_heard(broker: Any, cloud: Any, a_profile: Profiles)
     ]  # fmt: skip
 
 
-def test_telemetry_goes_on_for_the_time_it_was_given(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_telemetry_goes_on_for_the_time_it_was_given(broker: Broker, cloud: Cloud) -> None:
     profile = a_profile()
     run = run_dock(broker.target("plain"), profile, telemetry_s=0.2)
     assert run.ok, run.as_dict()
@@ -87,7 +69,7 @@ def test_telemetry_goes_on_for_the_time_it_was_given(broker: Any, cloud: Any, a_
 # -- what a gateway can get wrong -------------------------------------------------------------------------------------
 
 
-def test_a_dock_without_a_usable_license_leaves(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_a_dock_without_a_usable_license_leaves(broker: Broker, cloud: Cloud) -> None:
     spoilers: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
         "wrapped in result and output": lambda _m, data: {"result": 0, "output": data},
         "config was refused": lambda _m, _data: {"result": 200001},
@@ -119,13 +101,13 @@ SPOILED: dict[str, tuple[str, str, Any, str]] = {
     "binding refused as a whole": ("airport_organization_bind", "organization_bind", {"result": 210231}, "binding failed (210231)"),
     "status lookup failed": ("airport_bind_status", "bind_status", {"result": 210233}, "could not be looked up (210233)"),
     "topology refused": ("status", "update_topo", {"result": 1}, "the topology was refused"),
-    "state not acknowledged with 0": ("state", "acknowledge", {"result": 5}, "the state was acknowledged with no public meaning (5)"),
+    "state not acknowledged with 0": ("state", "acknowledge", {"result": 5}, "acknowledged with no public meaning (5)"),
     "event acknowledged without result": ("events", "acknowledge", {}, "result must be a whole number"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_a_wrong_answer_fails_its_step_with_the_cause(broker: Any, cloud: Any, name: str, a_profile: Profiles) -> None:
+def test_a_wrong_answer_fails_its_step_with_the_cause(broker: Broker, cloud: Cloud, name: str) -> None:
     method, step, data, words = SPOILED[name]
     cloud.spoil = lambda asked, good: good if asked != method else data(good) if callable(data) else data
     run = run_dock(broker.target("plain"), a_profile())
@@ -134,7 +116,7 @@ def test_a_wrong_answer_fails_its_step_with_the_cause(broker: Any, cloud: Any, n
     assert outcome(run)[-2:] == [(step, False), ("disconnect", True)]
 
 
-def test_a_binding_that_is_not_there_afterwards_is_noticed(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_a_binding_that_is_not_there_afterwards_is_noticed(broker: Broker, cloud: Cloud) -> None:
     def forget(_method: str, data: dict[str, Any]) -> dict[str, Any]:
         cloud.bound.clear()
         return data
@@ -146,20 +128,20 @@ def test_a_binding_that_is_not_there_afterwards_is_noticed(broker: Any, cloud: A
     assert "success and is not there" in run.failure.detail
 
 
-def test_silence_is_told_with_topic_and_time(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_silence_is_told_with_topic_and_time(broker: Broker, cloud: Cloud) -> None:
     cloud.spoil = lambda _method, _data: None
     profile = a_profile()
     run = run_dock(broker.target("plain"), profile, timeout_s=0.2)
     assert detail(run, "config") == f"nothing answered config on thing/product/{profile.sn}/requests_reply within 0.2 s"
 
 
-def test_an_answer_with_another_tid_is_no_answer(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_an_answer_with_another_tid_is_no_answer(broker: Broker, cloud: Cloud) -> None:
     cloud.spoil_envelope = lambda reply: reply | {"tid": "another"}
     run = run_dock(broker.target("plain"), a_profile(), timeout_s=0.2)
     assert detail(run, "config").endswith("within 0.2 s; what came there (1) does not carry its tid")
 
 
-def test_a_dock_that_is_bound_elsewhere_says_so_and_stops(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_a_dock_that_is_bound_elsewhere_says_so_and_stops(broker: Broker, cloud: Cloud) -> None:
     profile = a_profile()
     cloud.bound[profile.sn] = ("org-8", "Dock South")
     run = run_dock(broker.target("plain"), profile)
@@ -170,7 +152,7 @@ def test_a_dock_that_is_bound_elsewhere_says_so_and_stops(broker: Any, cloud: An
     )
 
 
-def test_only_the_new_aircraft_is_bound_after_a_swap(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_only_the_new_aircraft_is_bound_after_a_swap(broker: Broker, cloud: Cloud) -> None:
     profile = a_profile()
     cloud.bound[profile.sn] = ("org-7", "Dock North")
     assert outcome(run_dock(broker.target("plain"), profile)) == [(name, True) for name in FIRST_ACCESS]
@@ -194,7 +176,7 @@ TRICKS: dict[Misbehaviour, tuple[list[str], str, str]] = {
 @pytest.mark.parametrize("protocol", [4, 5])
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_gateway_that_deals_with_misbehaviour_passes(
-    broker: Any, cloud: Any, trick: Misbehaviour, protocol: int, a_profile: Profiles
+    broker: Broker, cloud: Cloud, trick: Misbehaviour, protocol: int
 ) -> None:
     names, step, words = TRICKS[trick]
     run = run_dock(broker.target("plain", protocol), a_profile(), misbehaviour=trick)
@@ -202,9 +184,7 @@ def test_a_gateway_that_deals_with_misbehaviour_passes(
     assert words in detail(run, step)
 
 
-def test_bound_elsewhere_must_be_refused_and_leave_the_binding_alone(
-    broker: Any, cloud: Any, a_profile: Profiles
-) -> None:
+def test_bound_elsewhere_must_be_refused_and_leave_the_binding_alone(broker: Broker, cloud: Cloud) -> None:
     profile = a_profile()
     cloud.bound[profile.sn] = ("org-8", "Dock South")
     run = run_dock(broker.target("plain"), profile, misbehaviour="bound-elsewhere")
@@ -213,7 +193,7 @@ def test_bound_elsewhere_must_be_refused_and_leave_the_binding_alone(
     assert cloud.bound[profile.sn] == ("org-8", "Dock South")
 
 
-def test_bound_elsewhere_needs_a_dock_that_is(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_bound_elsewhere_needs_a_dock_that_is(broker: Broker, cloud: Cloud) -> None:
     run = run_dock(broker.target("plain"), a_profile(), misbehaviour=Misbehaviour.BOUND_ELSEWHERE)
     assert run.failure is not None
     assert "bind this dock to another organization first" in run.failure.detail
@@ -247,7 +227,7 @@ GULLIBLE: dict[str, tuple[Misbehaviour, Callable[[str, dict[str, Any]], Any], st
 
 
 @pytest.mark.parametrize("name", GULLIBLE)
-def test_a_gateway_that_falls_for_it_fails(broker: Any, cloud: Any, name: str, a_profile: Profiles) -> None:
+def test_a_gateway_that_falls_for_it_fails(broker: Broker, cloud: Cloud, name: str) -> None:
     trick, cloud.spoil, step, words = GULLIBLE[name]
     profile = a_profile()
     if trick is Misbehaviour.BOUND_ELSEWHERE:
@@ -260,7 +240,7 @@ def test_a_gateway_that_falls_for_it_fails(broker: Any, cloud: Any, name: str, a
 # -- many -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_fleet_gets_in_and_one_failure_disturbs_nobody(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_a_fleet_gets_in_and_one_failure_disturbs_nobody(broker: Broker, cloud: Cloud) -> None:
     template = replace(a_profile("dock2"), account="dock-{n}", callsign="Dock {n}")
     profiles = list(number_profiles(template, 20, first=1))
     profiles[7] = replace(profiles[7], password="wrong")

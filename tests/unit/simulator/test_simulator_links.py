@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import ConfigError, DockgateError, RefusedError
-from gateway.simulator import DockProfile, Run, SimulatedDock, Target, TlsFiles, payloads, run_dock
+from gateway.simulator import DockProfile, SimulatedDock, Target, TlsFiles, payloads, run_dock
 
-PASSWORD = "correct-horse-7"
-Profiles = Callable[..., DockProfile]
-Docks = Callable[..., AbstractContextManager[SimulatedDock]]
-Servers = Callable[..., AbstractContextManager[int]]
-
-
-def outcome(run: Run) -> list[tuple[str, bool]]:
-    return [(step.step, step.ok) for step in run.steps]
-
-
-def detail(run: Run, name: str) -> str:
-    step = run.step(name)
-    assert step is not None, run.as_dict()
-    return step.detail
-
+from .rig import PASSWORD, Broker, Cloud, a_profile, connected, detail, free_ports, outcome, scripted
 
 # -- connections that do not come about -------------------------------------------------------------------------------
 
@@ -59,34 +44,32 @@ REFUSALS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_refused_login_names_its_code(name: str, scripted: Servers) -> None:
+def test_a_refused_login_names_its_code(name: str) -> None:
     packet, words = REFUSALS[name]
     with scripted(packet, hang_up=True) as port:
         assert words in connect_failure(Target("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(("protocol", "code"), [(4, 5), (5, 135)])
-def test_a_wrong_password_is_told_by_the_broker_s_code(
-    broker: Any, protocol: Any, code: int, a_profile: Profiles
-) -> None:
+def test_a_wrong_password_is_told_by_the_broker_s_code(broker: Broker, protocol: Any, code: int) -> None:
     dock = SimulatedDock(broker.target("plain", protocol), a_profile(password="wrong"))
     with pytest.raises(RefusedError, match=rf"account dock was refused: .*CONNACK code {code}\)"):
         dock.connect()
     assert dock.connack == code
 
 
-def test_a_login_that_gets_no_answer(scripted: Servers) -> None:
+def test_a_login_that_gets_no_answer() -> None:
     with scripted() as port:
         words = connect_failure(Target("127.0.0.1", port), timeout_s=0.1)
     assert words == f"127.0.0.1:{port} accepted the connection and did not answer the login within 0.1 s"
 
 
-def test_a_login_that_is_hung_up_on(scripted: Servers) -> None:
+def test_a_login_that_is_hung_up_on() -> None:
     with scripted(b"", hang_up=True) as port:
         assert "the server closed the connection (is that port for MQTT" in connect_failure(Target("127.0.0.1", port))
 
 
-def test_a_refused_subscription_names_the_topic(a_profile: Profiles, scripted: Servers) -> None:
+def test_a_refused_subscription_names_the_topic() -> None:
     with scripted(CONNACK, b"\x90\x08\x00\x01\x01\x80\x01\x01\x01\x01") as port:
         profile = a_profile()
         run = run_dock(Target("127.0.0.1", port), profile)
@@ -96,7 +79,7 @@ def test_a_refused_subscription_names_the_topic(a_profile: Profiles, scripted: S
     )
 
 
-UNREACHABLE: dict[str, tuple[Callable[[Any], Target], str]] = {
+UNREACHABLE: dict[str, tuple[Callable[[Broker], Target], str]] = {
     "nothing listens": (lambda _broker: Target("127.0.0.1", free_ports(1)[0]), "nothing listens at 127.0.0.1:"),
     "no such host": (lambda _broker: Target("no-such-host.invalid", 1883), "the host name in no-such-host.invalid:1883"),
     "another CA": (
@@ -137,12 +120,12 @@ UNREACHABLE: dict[str, tuple[Callable[[Any], Target], str]] = {
 
 
 @pytest.mark.parametrize("name", UNREACHABLE)
-def test_a_connection_that_fails_names_the_likely_cause(broker: Any, name: str) -> None:
+def test_a_connection_that_fails_names_the_likely_cause(broker: Broker, name: str) -> None:
     make, words = UNREACHABLE[name]
     assert words in connect_failure(make(broker), timeout_s=1.0)
 
 
-def test_a_connection_that_failed_leaves_nothing_open(broker: Any, cloud: Any, a_profile: Profiles) -> None:
+def test_a_connection_that_failed_leaves_nothing_open(broker: Broker, cloud: Cloud) -> None:
     before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     for make, _words in UNREACHABLE.values():
         connect_failure(make(broker), timeout_s=1.0)
@@ -150,7 +133,7 @@ def test_a_connection_that_failed_leaves_nothing_open(broker: Any, cloud: Any, a
     assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before
 
 
-def test_silence_is_shown_out_or_noticed(broker: Any, a_profile: Profiles, scripted: Servers) -> None:
+def test_silence_is_shown_out_or_noticed(broker: Broker) -> None:
     with scripted(hang_up=True) as port:
         run = run_dock(Target("127.0.0.1", port), a_profile(), misbehaviour="silence")
     assert outcome(run) == [("connect", True)]
@@ -166,7 +149,7 @@ def test_silence_is_shown_out_or_noticed(broker: Any, a_profile: Profiles, scrip
 # -- step by step -----------------------------------------------------------------------------------------------------
 
 
-def test_requests_from_many_threads_each_get_their_own_reply(broker: Any, cloud: Any, connected: Docks) -> None:
+def test_requests_from_many_threads_each_get_their_own_reply(broker: Broker, cloud: Cloud) -> None:
     with connected(broker.target("plain")) as dock, ThreadPoolExecutor(8) as pool:
         tids = [f"tid-{number}" for number in range(40)]
         replies = list(pool.map(lambda tid: dock.request("config", payloads.config_data(), tid=tid), tids))
@@ -174,7 +157,7 @@ def test_requests_from_many_threads_each_get_their_own_reply(broker: Any, cloud:
         assert dock.waiting(f"{dock.requests_topic}_reply") == ()
 
 
-def test_ids_of_any_kind_and_raw_messages(broker: Any, cloud: Any, connected: Docks) -> None:
+def test_ids_of_any_kind_and_raw_messages(broker: Broker, cloud: Cloud) -> None:
     with connected(broker.target("plain")) as dock:
         assert dock.request("config", {}, tid=7, bid="flight-1")["tid"] == 7
         raw = b'{"method":"config","tid":"r-1","data":{}}'
@@ -186,7 +169,7 @@ def test_ids_of_any_kind_and_raw_messages(broker: Any, cloud: Any, connected: Do
             dock.request("config", {})
 
 
-def test_other_topics_are_expected_by_name(broker: Any, cloud: Any, a_profile: Profiles, connected: Docks) -> None:
+def test_other_topics_are_expected_by_name(broker: Broker, cloud: Cloud) -> None:
     profile = a_profile()
     topic = f"thing/product/{profile.sn}/services"
     with connected(broker.target("plain"), profile) as dock:
@@ -209,7 +192,7 @@ def test_other_topics_are_expected_by_name(broker: Any, cloud: Any, a_profile: P
             dock.publish("thing/+/x", b"")
 
 
-def test_a_dock_without_aircraft_has_none_to_speak_for(broker: Any, a_profile: Profiles) -> None:
+def test_a_dock_without_aircraft_has_none_to_speak_for(broker: Broker) -> None:
     dock = SimulatedDock(broker.target("plain"), replace(a_profile(), aircraft_sn=None))
     with pytest.raises(DockgateError, match="has no aircraft"):
         dock.publish_aircraft_osd()
@@ -217,7 +200,7 @@ def test_a_dock_without_aircraft_has_none_to_speak_for(broker: Any, a_profile: P
         dock.request("config", {})
 
 
-def test_mqtt_5_tells_of_a_refused_message(broker: Any, a_profile: Profiles, connected: Docks) -> None:
+def test_mqtt_5_tells_of_a_refused_message(broker: Broker) -> None:
     profile = a_profile(account="narrow")
     with connected(broker.target("plain", 5), profile) as dock:
         dock.publish(f"thing/product/{profile.sn}/no_such_kind", b"nobody listens is no refusal")
@@ -227,9 +210,7 @@ def test_mqtt_5_tells_of_a_refused_message(broker: Any, a_profile: Profiles, con
         assert dock.publish_osd(qos=1) == 3
 
 
-def test_the_loss_of_a_connection_reaches_whoever_waits(
-    broker: Any, cloud: Any, a_profile: Profiles, connected: Docks
-) -> None:
+def test_the_loss_of_a_connection_reaches_whoever_waits(broker: Broker, cloud: Cloud) -> None:
     profile, words = a_profile(), "the server closed the connection"
     cloud.spoil = lambda _method, _data: None
     with connected(broker.target("plain"), profile) as dock, ThreadPoolExecutor(1) as pool:
@@ -244,7 +225,7 @@ def test_the_loss_of_a_connection_reaches_whoever_waits(
         dock.publish("thing/product/x/osd", b"")
 
 
-def test_mqtt_5_tells_why_the_server_ended_the_connection(a_profile: Profiles, scripted: Servers) -> None:
+def test_mqtt_5_tells_why_the_server_ended_the_connection() -> None:
     with (
         scripted(b"\x20\x03\x00\x00\x00", b"\xe0\x01\x8e") as port,
         SimulatedDock(Target("127.0.0.1", port, protocol=5), a_profile()) as dock,
@@ -254,7 +235,7 @@ def test_mqtt_5_tells_why_the_server_ended_the_connection(a_profile: Profiles, s
             dock.publish("thing/product/x/osd", b"")
 
 
-def test_a_dropped_dock_comes_back(broker: Any, cloud: Any, connected: Docks) -> None:
+def test_a_dropped_dock_comes_back(broker: Broker, cloud: Cloud) -> None:
     for kind in ("plain", "wss"):
         with connected(broker.target(kind)) as dock:
             dock.drop()
@@ -264,9 +245,7 @@ def test_a_dropped_dock_comes_back(broker: Any, cloud: Any, connected: Docks) ->
             assert dock.request("config", {})["data"]["app_id"] == "100001"
 
 
-def test_closing_does_not_wait_for_a_server_that_reads_no_more(
-    monkeypatch: pytest.MonkeyPatch, a_profile: Profiles
-) -> None:
+def test_closing_does_not_wait_for_a_server_that_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.simulator.client._CLOSE_WAIT_S", 0.05)
     release = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -290,7 +269,7 @@ def test_closing_does_not_wait_for_a_server_that_reads_no_more(
         thread.join(10)
 
 
-def test_no_secret_is_shown(broker: Any, a_profile: Profiles) -> None:
+def test_no_secret_is_shown(broker: Broker) -> None:
     profile = a_profile(password="top-secret-9", binding_code="SECRET-CODE")
     dock = SimulatedDock(broker.target("plain"), profile)
     run = run_dock(broker.target("plain"), profile)
@@ -299,6 +278,6 @@ def test_no_secret_is_shown(broker: Any, a_profile: Profiles) -> None:
     assert "SECRET-CODE" not in shown
 
 
-def test_a_bad_tls_file_is_a_matter_of_configuration(broker: Any, a_profile: Profiles) -> None:
+def test_a_bad_tls_file_is_a_matter_of_configuration(broker: Broker) -> None:
     with pytest.raises(ConfigError, match=r"none\.pem"):
         SimulatedDock(broker.target("tls", files=TlsFiles(broker.folder / "none.pem")), a_profile()).connect()

@@ -1,0 +1,133 @@
+"""TLS before MQTT: sockets come in, shake hands and go on as connections; who failed, and by what mistake, goes to the log.
+
+The event loop's own TLS server is silent about a handshake that fails, and that is the likeliest trouble on a site: a dock
+that does not trust the certificate. No peer may hold a handshake open beyond the time limit, or more of them than there is room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gateway import logs
+
+if TYPE_CHECKING:
+    from .broker import GatewayBroker
+
+# Without a free descriptor accepting fails at once and for every socket that waits: try again when some may be free.
+_FULL_S = 0.1
+# The peer has gone before it was accepted (accept(2)).
+_GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
+
+# OpenSSL's reasons -> what happened and what to do about it; *_ALERT_* is what the client told us.
+_MISTAKES = {
+    "HTTP_REQUEST": "HTTP was spoken to a TLS listener: a browser, or a WebSocket client on the wrong port",
+    "UNSUPPORTED_PROTOCOL": "the client speaks only TLS versions before 1.2, which is the oldest served",
+    "NO_SHARED_CIPHER": "the client and this listener have no cipher in common",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "no client certificate was shown, and this listener requires one",
+    "ALERT_UNKNOWN_CA": "the client does not trust the authority of our certificate: give it that CA, or use a certificate "
+    "of an authority that it knows ('dockgate cert import')",
+    "ALERT_BAD_CERTIFICATE": "the client does not accept our certificate: it is made out for other names than the address "
+    "that the client uses, it may be",
+    "ALERT_CERTIFICATE_UNKNOWN": "the client does not accept our certificate",
+    "ALERT_CERTIFICATE_EXPIRED": "the client does not accept our certificate: expired, by the client's clock",
+    "ALERT_UNSUPPORTED_CERTIFICATE": "the client does not accept the kind of our certificate",
+    "ALERT_PROTOCOL_VERSION": "the client and this listener have no TLS version in common; served are 1.2 and 1.3",
+    "ALERT_HANDSHAKE_FAILURE": "the client and this listener have no TLS settings in common",
+}
+_NO_TLS = (
+    "something without TLS was spoken to a TLS listener: use the plain port, or switch TLS on in the client "
+    "(MQTT without TLS, it may be)"
+)
+# OpenSSL's X509_V_ERR_… numbers (openssl/x509_vfy.h).
+_NO_AUTHORITY = frozenset({2, 18, 19, 20, 21, 24, 27})
+
+
+class Handshakes:
+    """A TLS server on a listening socket. ``context`` may be replaced: new handshakes use the new one."""
+
+    def __init__(
+        self,
+        broker: GatewayBroker,
+        listener: str,
+        bound: socket.socket,
+        context: ssl.SSLContext,
+        make: Callable[[], asyncio.Protocol],
+        *,
+        timeout_s: float,
+    ) -> None:
+        self.context = context
+        self._broker = broker
+        self._listener = listener
+        self._socket = bound
+        self._make = make
+        self._timeout_s = timeout_s
+        self._running: dict[asyncio.Task[Any], None] = {}  # oldest first
+        self._acceptor = broker.tasks.spawn(self._accept(), name=f"accept {listener}")
+
+    def close(self) -> None:
+        """No new handshakes, and no further step of those under way; idempotent."""
+        for task in (self._acceptor, *self._running):
+            task.cancel()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, peer = await loop.sock_accept(self._socket)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    self._warn("", f"no further connection can be accepted: {error.strerror or error}")
+                    await asyncio.sleep(_FULL_S)
+                continue
+            if len(self._running) >= self._broker.limits.pending_connections:
+                self._broker.metrics.connections.refused.add("crowded_out")
+                next(iter(self._running)).cancel()
+            task = self._broker.tasks.spawn(self._greet(client, str(peer[0])), name=f"handshake {peer[0]}")
+            self._running[task] = None
+            task.add_done_callback(lambda ended: self._running.pop(ended, None))
+
+    async def _greet(self, client: socket.socket, address: str) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._make, client, ssl=self.context, ssl_handshake_timeout=self._timeout_s
+            )
+        except ConnectionAbortedError:
+            self._failed(address, f"no TLS handshake within {self._timeout_s:g} s of connecting: closed")
+        except OSError as error:  # ssl.SSLError is one
+            self._failed(address, _mistake(error))
+        except asyncio.CancelledError:
+            client.close()
+            raise
+
+    def _failed(self, address: str, mistake: str | None) -> None:
+        self._broker.metrics.connections.refused.add("tls_failed")
+        if mistake is not None:
+            self._warn(address, mistake)
+
+    def _warn(self, address: str, text: str) -> None:
+        self._broker.warn(address, text, {logs.ADDRESS: address or None, logs.LISTENER: self._listener})
+
+
+def _mistake(error: OSError) -> str | None:
+    """None for a peer that has only hung up, as port checks of load balancers do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the client's certificate is not accepted: {_why_not(error)}"
+    if not isinstance(error, ssl.SSLError):
+        return None
+    reason = error.reason or ""
+    if "ALERT" in reason:
+        reason = reason[reason.index("ALERT") :]
+    elif reason in {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "BAD_RECORD_TYPE"}:
+        return _NO_TLS
+    return _MISTAKES.get(reason) or f"the TLS handshake failed: {reason.replace('_', ' ').lower() or error}"
+
+
+def _why_not(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in _NO_AUTHORITY:
+        return f"it is not of an authority that this listener knows ({error.verify_message})"
+    return error.verify_message
