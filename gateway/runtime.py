@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.auth import Authenticator
 from gateway.config import Config
+from gateway.contacts import Contacts
 from gateway.directory import Directory
 from gateway.dispatch import Dispatcher
 from gateway.errors import DatabaseError
@@ -44,6 +45,7 @@ class Runtime:
         self.presence = presence
         self.authenticator = Authenticator(services, config.dockgate.login)
         self.dispatcher = Dispatcher(services)
+        self.contacts = Contacts(services)
         self._reloaded: list[Callable[[], None]] = []
         self._reloading = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
@@ -99,7 +101,9 @@ class Runtime:
         self._caught_up_at = now
         changed = False
         try:
-            async with asyncio.timeout(_WATCH_S):  # a locked database must not hold up logins longer than the watch would
+            async with asyncio.timeout(
+                _WATCH_S
+            ):  # a locked database must not hold up logins longer than the watch would
                 changed = await self.services.store.changed_elsewhere()
                 if changed:
                     await self.reload()
@@ -146,6 +150,7 @@ class Runtime:
         await asyncio.gather(*self._following, return_exceptions=True)
         if not self._read_only:
             await self.presence.close()
+            await self.contacts.close()
         await self.authenticator.close()
         await self.services.audit.close()
         await self.services.tasks.close()

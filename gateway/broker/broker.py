@@ -10,7 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amqtt.broker import Broker, RetainedApplicationMessage
@@ -30,6 +30,7 @@ from .sessions import Sessions
 
 if TYPE_CHECKING:
     from gateway.config import Config, LimitSettings
+    from gateway.contacts import Filter
     from gateway.metrics import Metrics
     from gateway.runtime import Runtime
 
@@ -134,32 +135,34 @@ class GatewayBroker(Broker):
     # -- connections
 
     def admit(self, connection: Connection) -> bool:
-        """A new socket: False when there is no room. Room among those not logged in is made by the oldest of them."""
+        """A new socket: False when there is no room. Room is made by the oldest of those that have not sent CONNECT."""
         self.now = self._loop.time()
         connection.opened_at = connection.heard_at = self.now
         self.metrics.connections.accepted += 1
-        limits = self.limits
-        of_listener = self.settings.listeners[connection.listener].max_connections
-        if (
-            len(self._connections) >= limits.connections
-            or (
-                limits.connections_per_address
-                and self._by_address[connection.address] >= limits.connections_per_address
-            )
-            or (of_listener and self._by_listener[connection.listener] >= of_listener)
-        ):
+        if not self._make_room(connection):
             self.metrics.connections.refused.add("limit")
             self.warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
             return False
-        if len(self._pending) >= limits.pending_connections:
-            oldest = next(iter(self._pending))
-            self.metrics.connections.refused.add("crowded_out")
-            oldest.abort()
         self._connections.add(connection)
         self._by_address[connection.address] += 1
         self._by_listener[connection.listener] += 1
         self._pending[connection] = None
         self.metrics.connections.pending = len(self._pending)
+        return True
+
+    def _make_room(self, connection: Connection) -> bool:
+        limits, listener = self.limits, connection.listener
+        of_address, of_listener = limits.connections_per_address, self.settings.listeners[listener].max_connections
+        if of_address and self._by_address[connection.address] >= of_address:
+            return False
+        is_full = len(self._connections) >= limits.connections or len(self._pending) >= limits.pending_connections
+        is_listener_full = bool(of_listener) and self._by_listener[listener] >= of_listener
+        if is_full or is_listener_full:
+            oldest = next((each for each in self._pending if not is_listener_full or each.listener == listener), None)
+            if oldest is None:
+                return False
+            self.metrics.connections.refused.add("crowded_out")
+            oldest.abort()
         return True
 
     def knocked(self, connection: Connection) -> None:
@@ -239,6 +242,12 @@ class GatewayBroker(Broker):
             )
             return opened
         return opened
+
+    def note_contact(self, session: Session, said: dict[str, Any], filters: Sequence[Filter] = ()) -> None:
+        """What a client put into CONNECT and SUBSCRIBE (``gateway.contacts``)."""
+        identity = session.identity
+        sn = identity.sn if identity is not None else None
+        self.runtime.contacts.note(session.account, session.client_id, sn, said, filters)
 
     def opened(self, connection: Connection, session: Session) -> None:
         """CONNACK is out."""

@@ -15,8 +15,9 @@ from amqtt.events import BrokerEvents
 from amqtt.session import IncomingApplicationMessage
 
 from gateway import logs
+from gateway.contacts import Filter
 from gateway.model import Action, Outcome
-from gateway.topics import is_valid_filter, is_valid_topic
+from gateway.topics import SHARE_PREFIX, is_valid_filter, is_valid_topic, split_share
 
 from .codec import v311
 from .codec.packets import (
@@ -35,6 +36,7 @@ from .codec.packets import (
     Subscription,
     Unsubscribe,
 )
+from .first_contact import facts_of
 from .message import Message
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Exchange:
         "_errands",
         "_maximum_packet_size",
         "_running",
+        "_said",
         "broker",
         "codec",
         "congested",
@@ -72,9 +75,11 @@ class Exchange:
         self.graceful = False  # DISCONNECT came: no will (3.1.2.5)
         self._aliases: dict[int, str] = {}
         self._maximum_packet_size = connect.maximum_packet_size
+        self._said = facts_of(connect, listener=connection.listener, tls=session.ssl_object)
         self._errands: deque[Coroutine[Any, Any, Outcome]] = deque()
         self._running = False
         session.link = self
+        self.broker.note_contact(session, self._said)
 
     # -- packets in
 
@@ -150,7 +155,8 @@ class Exchange:
             # Sent again because our PUBREC was lost: it has been passed on already (4.3.3).
             self.connection.write(self.codec.pubrec(publish.packet_id))
             return
-        if publish.qos == 2 and len(self.session.received) >= limits.inflight:
+        # MQTT 5, 4.9; a client of 3.1.1 was told of no limit, and its identifiers are one
+        if publish.qos == 2 and self.codec is not v311 and len(self.session.received) >= limits.inflight:
             raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "too many QoS 2 messages without PUBREL")
         allowed = self.broker.hooks.allowed_now(self.session, publish.topic, Action.PUBLISH)
         if allowed is None:
@@ -240,6 +246,9 @@ class Exchange:
                     self.connection.release()
         finally:
             self._running = False
+            for work in self._errands:  # the gateway stops
+                work.close()
+            self._errands.clear()
 
     # -- SUBSCRIBE, UNSUBSCRIBE
 
@@ -257,13 +266,13 @@ class Exchange:
         return None if allowed is None else self._grant(subscription, allowed=allowed)
 
     def _unfit(self, topic_filter: str) -> Reason | None:
-        limits, mine = self.broker.limits, self.session.subscriptions
+        limits = self.broker.limits
         if not is_valid_filter(topic_filter):
+            return Reason.TOPIC_FILTER_INVALID
+        if topic_filter.startswith(SHARE_PREFIX) and split_share(topic_filter) is None:
             return Reason.TOPIC_FILTER_INVALID
         if len(topic_filter) > limits.topic_bytes or topic_filter.count("/") >= limits.topic_levels:
             return Reason.TOPIC_FILTER_INVALID
-        if len(mine) >= limits.subscriptions and topic_filter not in mine:
-            return Reason.QUOTA_EXCEEDED
         return None
 
     @staticmethod
@@ -285,12 +294,15 @@ class Exchange:
         if self.session.link is not self:
             return
         fresh = []
-        for subscription, answer in zip(subscribe.subscriptions, answers, strict=True):
-            if answer >= 0x80:
+        most, mine = self.broker.limits.subscriptions, self.session.subscriptions
+        for index, subscription in enumerate(subscribe.subscriptions):
+            if len(mine) >= most and subscription.filter not in mine and answers[index] < 0x80:
+                answers[index] = Reason.QUOTA_EXCEEDED
+            if answers[index] >= 0x80:
                 self.broker.refused_subscription(self.connection, self.session, subscription.filter)
                 continue
             fresh.append((subscription, self.broker.delivery.router.subscribe(self.session, subscription)))
-            self.session.subscriptions[subscription.filter] = subscription
+            mine[subscription.filter] = subscription
             self.broker.hooks.fire(
                 BrokerEvents.CLIENT_SUBSCRIBED,
                 client_id=self.session.client_id,
@@ -298,14 +310,24 @@ class Exchange:
                 qos=subscription.qos,
             )
         self.connection.write(self.codec.suback(subscribe.packet_id, answers))
+        self.broker.note_contact(
+            self.session,
+            self._said,
+            [
+                Filter(subscription.filter, subscription.qos, answer < 0x80)
+                for subscription, answer in zip(subscribe.subscriptions, answers, strict=True)
+            ],
+        )
         for subscription, is_new in fresh:
             self.broker.finish(self.broker.delivery.send_retained(self.session, subscription, is_new=is_new))
 
     def _unsubscribe(self, packet_id: int, filters: tuple[str, ...]) -> None:
         answers = []
         for topic_filter in filters:
-            self.session.subscriptions.pop(topic_filter, None)
-            known = self.broker.delivery.router.unsubscribe(self.session, topic_filter)
+            # Only what was subscribed is looked up: an ill-formed filter would lead to the wrong place.
+            known = self.session.subscriptions.pop(topic_filter, None) is not None
+            if known:
+                self.broker.delivery.router.unsubscribe(self.session, topic_filter)
             answers.append(Reason.SUCCESS if known else Reason.NO_SUBSCRIPTION_EXISTED)
             self.broker.hooks.fire(
                 BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=self.session.client_id, topic=topic_filter

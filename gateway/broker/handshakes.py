@@ -11,6 +11,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import logs
@@ -86,10 +87,17 @@ class Handshakes:
                 continue
             if len(self._running) >= self._broker.limits.pending_connections:
                 self._broker.metrics.connections.refused.add("crowded_out")
-                next(iter(self._running)).cancel()
+                oldest = next(iter(self._running))
+                del self._running[oldest]
+                oldest.cancel()
             task = self._broker.tasks.spawn(self._greet(client, str(peer[0])), name=f"handshake {peer[0]}")
             self._running[task] = None
-            task.add_done_callback(lambda ended: self._running.pop(ended, None))
+            task.add_done_callback(partial(self._ended, client))
+
+    def _ended(self, client: socket.socket, task: asyncio.Task[Any]) -> None:
+        self._running.pop(task, None)
+        if task.cancelled():
+            client.close()
 
     async def _greet(self, client: socket.socket, address: str) -> None:
         try:
@@ -100,9 +108,6 @@ class Handshakes:
             self._failed(address, f"no TLS handshake within {self._timeout_s:g} s of connecting: closed")
         except OSError as error:  # ssl.SSLError is one
             self._failed(address, _mistake(error))
-        except asyncio.CancelledError:
-            client.close()
-            raise
 
     def _failed(self, address: str, mistake: str | None) -> None:
         self._broker.metrics.connections.refused.add("tls_failed")

@@ -19,8 +19,9 @@ from gateway.cli.status import current_step
 from gateway.cli.times import iso, local
 from gateway.errors import UsageError
 from gateway.model import Device
-from gateway.store import audit, bindings, devices, organizations
+from gateway.store import audit, bindings, contacts, devices, organizations
 from gateway.store.bindings import MAX_CALLSIGN
+from gateway.store.contacts import Contact
 
 app = noun("Docks and their aircraft.")
 
@@ -54,6 +55,29 @@ _DETAILS = (
     Column("first_seen", "first seen", show=local),
     Column("last_seen", "last seen", show=local),
 )
+
+
+def _contact(contact: Contact) -> dict[str, Any]:
+    return {
+        "account": contact.account,
+        "client_id": contact.client_id,
+        "first_at": iso(contact.first_at),
+        "changed_at": iso(contact.changed_at),
+        "said": contact.facts,
+    }
+
+
+def _said(value: Any) -> str:  # noqa: ANN401 - what a client may say of itself
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_said(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(
+            f"{entry['filter']} (QoS {entry['qos']}{'' if entry['granted'] else ', refused'})"
+            if isinstance(entry, dict)
+            else str(entry)
+            for entry in value
+        )
+    return render.visible("yes" if value is True else "no" if value is False else str(value))
 
 
 @app.command("list", epilog=example("dockgate dock list", "dockgate -o json dock list --unbound"))
@@ -108,6 +132,7 @@ def show(ctx: typer.Context, sn: Sn, output: Output = None) -> None:
         result["organization_name"] = owner.name if owner else None
         result["first_seen"] = iso(device.first_seen_at)
         result["binding"] = _binding(db, device)
+        result["contacts"] = [_contact(contact) for contact in contacts.list_for(db, sn=sn)]
         result["events"] = [describe_entry(entry) for entry in audit.list_since(db, dock=sn, limit=SHOWN_EVENTS)]
         return result
 
@@ -117,6 +142,12 @@ def show(ctx: typer.Context, sn: Sn, output: Output = None) -> None:
         if found["children"]:
             render.say("\nAircraft\n")
             render.rows(found["children"], cli.format, _COLUMNS, empty="")
+        for contact in found["contacts"]:
+            render.say(
+                f"\nClient {render.visible(contact['client_id'])} of account {render.visible(contact['account'])}\n"
+            )
+            columns = tuple(Column(key, key.replace("_", " "), show=_said) for key in contact["said"])
+            render.record(contact["said"], cli.format, columns=columns)
         if found["events"]:
             render.say("\nEvents\n")
             show_entries(found["events"], cli.format)

@@ -1,4 +1,5 @@
-"""The tables of docs/reference.md, made from the declarations: ``python tests/docs/reference_tables.py`` writes them in place.
+"""The tables of docs/reference.md, and the layers in docs/architecture.md, made from the declarations:
+``python tests/docs/reference_tables.py`` writes them in place.
 
 Each stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; a test compares them with what is made here.
 """
@@ -6,6 +7,7 @@ Each stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; a test co
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from gateway.config.options import Option, options
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 _EVERYWHERE = frozenset({"output"})  # said once, before the tables
 _BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n)(?P<text>.*?)(<!-- end (?P=name) -->)", re.DOTALL)
 
@@ -138,6 +141,16 @@ def _plugin_table() -> str:
     return "\n".join(["| plugin | without it |", "|---|---|", *rows, ""])
 
 
+def _layers() -> str:
+    """From the import contract, top down; one in brackets is not there yet."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = next(one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
+    layers = [layer for layer in contract["layers"] if not layer.startswith(("(", "__"))]
+    return (
+        "\n".join(f"{number}. `{layer.replace(' | ', '`, `')}`" for number, layer in enumerate(layers, start=1)) + "\n"
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "global-options": _global_table,
     "commands": _command_tables,
@@ -145,6 +158,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": _configuration_tables,
     "plugins": _plugin_table,
     "results": _result_table,
+    "layers": _layers,
 }
 
 
@@ -157,5 +171,5 @@ def renewed(text: str) -> str:
 
 
 if __name__ == "__main__":
-    before = REFERENCE.read_text(encoding="utf-8")
-    REFERENCE.write_text(renewed(before), encoding="utf-8")
+    for document in (REFERENCE, ARCHITECTURE):
+        document.write_text(renewed(document.read_text(encoding="utf-8")), encoding="utf-8")

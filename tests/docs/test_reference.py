@@ -16,7 +16,7 @@ from gateway.simulator.models import dock_model
 from gateway.store.bindings import BindRefusal
 from gateway.topics import Kind
 
-from .reference_tables import REFERENCE, ROOT, TABLES, blocks, commands, error_kinds, parameters
+from .reference_tables import ARCHITECTURE, REFERENCE, ROOT, TABLES, blocks, commands, error_kinds, parameters
 
 TEXT = REFERENCE.read_text(encoding="utf-8")
 # Counters by name, and what depends on the action: their inside is not a promise
@@ -24,7 +24,7 @@ OPEN = ("messages", "requests", "logins", "rates", "detail")
 
 
 def test_the_tables_are_what_the_declarations_say() -> None:
-    found = blocks(TEXT)
+    found = blocks(TEXT) | blocks(ARCHITECTURE.read_text(encoding="utf-8"))
     assert found.keys() == TABLES.keys()
     for name, make in TABLES.items():
         assert found[name] == make(), f"python tests/docs/reference_tables.py renews the table {name!r}"

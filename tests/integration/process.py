@@ -91,7 +91,7 @@ class Served:
         return self
 
     def port(self, listener: str = "plain") -> int:
-        return int(self.line(rf"listening.*listener\W+{listener}\b.*address\W+[^ ]*?:(\d+)")[1])
+        return int(self.line(rf"listener\W+{listener}\W+address\W+[\d.]+:(\d+)")[1])
 
     def signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:

@@ -1,4 +1,4 @@
-"""Client certificates: wanted or demanded, they have to be the account's own, of the right authority and not revoked (cases 28-30)."""
+"""Client certificates, wanted or demanded: the account's own, of the right authority, not revoked (cases 28-30)."""
 
 from __future__ import annotations
 

@@ -135,3 +135,16 @@ CREATE TABLE gateway_state (
   connections INTEGER NOT NULL,
   stats TEXT NOT NULL CHECK (stats GLOB '{*}')
 ) STRICT;
+
+-- What a client said of itself when it connected: no public source tells what real docks put there.
+CREATE TABLE contact (
+  account TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  sn TEXT,
+  first_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  facts TEXT NOT NULL CHECK (facts GLOB '{*}'),
+  PRIMARY KEY (account, client_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX contact_by_sn ON contact (sn);

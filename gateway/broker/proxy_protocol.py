@@ -1,0 +1,83 @@
+"""The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): first bytes in, the client's address out.
+
+Sans-io, and only for connections from a proxy that is trusted: everybody can write such a header.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import dataclass
+
+_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+_V1_LONGEST = 107  # with its line end, section 2.1
+_V2_HEAD = struct.Struct("!12sBBH")
+# Address block and whatever else a proxy adds (TLVs); ours are read over, so a bound is all that matters.
+_V2_LONGEST = _V2_HEAD.size + 2048
+
+# Bytes to look at: enough for the longest header of both.
+PEEK = _V2_LONGEST
+
+
+class ProxyError(Exception):
+    """Not a PROXY header: the connection is to be closed (section 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyHeader:
+    """``length`` bytes belong to it. ``address`` None: the proxy speaks for itself (LOCAL, UNKNOWN), the socket's holds."""
+
+    length: int
+    address: str | None = None
+    port: int = 0
+
+
+def parse(data: bytes) -> ProxyHeader | None:
+    """The header at the beginning of ``data``; None: more bytes are needed. ProxyError: it is none."""
+    if data.startswith(b"PROXY "[: len(data)]):
+        return _version_1(data)
+    if data[:12] == _SIGNATURE[: len(data)]:
+        return _version_2(data)
+    raise ProxyError("the connection does not begin with a PROXY header")
+
+
+def _version_1(data: bytes) -> ProxyHeader | None:
+    end = data.find(b"\r\n", 0, _V1_LONGEST)
+    if end < 0:
+        if len(data) >= _V1_LONGEST:
+            raise ProxyError("a PROXY line of more than 107 bytes")
+        return None
+    words = data[:end].split(b" ")
+    if len(words) >= 2 and words[1] == b"UNKNOWN":
+        return ProxyHeader(end + 2)
+    if len(words) != 6 or words[1] not in {b"TCP4", b"TCP6"}:
+        raise ProxyError("a PROXY line that is not understood")
+    try:
+        address = ipaddress.ip_address(words[2].decode("ascii"))
+        port = int(words[4])
+    except ValueError:
+        raise ProxyError("a PROXY line with an address that is none") from None
+    if address.version != (4 if words[1] == b"TCP4" else 6) or not 0 <= port <= 65_535:
+        raise ProxyError("a PROXY line whose address does not fit its family")
+    return ProxyHeader(end + 2, str(address), port)
+
+
+def _version_2(data: bytes) -> ProxyHeader | None:
+    if len(data) < _V2_HEAD.size:
+        return None
+    _, version_command, family, size = _V2_HEAD.unpack_from(data)
+    length = _V2_HEAD.size + size
+    if version_command >> 4 != 2 or version_command & 0x0F > 1:
+        raise ProxyError("a PROXY header of an unknown version or command")
+    if length > _V2_LONGEST:
+        raise ProxyError(f"a PROXY header of {length} bytes")
+    if len(data) < length:
+        return None
+    if version_command & 0x0F == 0:  # LOCAL: a health check of the proxy's own
+        return ProxyHeader(length)
+    body = data[_V2_HEAD.size : length]
+    if family == 0x11 and size >= 12:
+        return ProxyHeader(length, str(ipaddress.IPv4Address(body[:4])), int.from_bytes(body[8:10], "big"))
+    if family == 0x21 and size >= 36:
+        return ProxyHeader(length, str(ipaddress.IPv6Address(body[:16])), int.from_bytes(body[32:34], "big"))
+    return ProxyHeader(length)  # UNSPEC, UNIX: the connection is to be taken as it is (section 2.2)
