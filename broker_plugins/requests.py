@@ -41,7 +41,7 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
         )
 
     def _listens(self, topic: str) -> bool:
-        return bool(self._broker.listens(topic)) if self._ours else False
+        return bool(self._broker.listens(topic, _can_answer)) if self._ours else False
 
     def send(self, session: Session, message: OutgoingMessage) -> None:
         if self._ours:
@@ -67,6 +67,12 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
         handler: Any = self._broker.sessions.get(session.client_id, (None, None))[1]
         if handler is not None:
             await handler.mqtt_publish(message.topic, message.payload, 0, retain=False)
+
+
+def _can_answer(session: Session) -> bool:
+    """An observer hears a request too, but a dock would wait for it in vain."""
+    identity = identity_of(session)
+    return identity is not None and identity.role is Role.SERVICE
 
 
 class _Later:

@@ -110,6 +110,7 @@ class Connections:
     pending: int = _gauge("Sockets that have not logged in yet.")
     accepted: int = _counter("Sockets accepted by all listeners.")
     opened: int = _counter("Connections that logged in.")
+    loop_lag_ms: int = _gauge("By how many ms the event loop came late the last time it was looked at.")
     closed: Labelled = _labelled("Connections that ended, by cause.", "cause")
     refused: Labelled = _labelled(
         "Sockets closed before they logged in, by cause (login refusals are counted apart).", "cause"

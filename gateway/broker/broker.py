@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from amqtt.events import BrokerEvents
 from gateway import logs
 from gateway.model import Action
 
+from .admission import Admission
 from .codec.packets import Connect, Properties, Reason, Will
 from .delivery import Delivery, Undecided, as_amqtt_has_it
 from .hooks import Hooks
@@ -39,11 +39,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How often time limits are looked at; MQTT asks for no better than seconds.
-_TICK_S = 0.5
+# How often time limits are looked at; rates are counted over it.
+_TICK_S = 1.0
 _REFUSED_LINE_S = 60.0
-# A client that has not made room in its full outbound buffer for so long does not read any more.
-_STALLED_S = 30.0
 
 _REFUSALS = {
     Reason.CLIENT_IDENTIFIER_NOT_VALID: "the client id belongs to a session of another account",
@@ -71,11 +69,8 @@ class GatewayBroker(Broker):
         self.table = Sessions(
             self.limits, self.metrics, self.delivery.router, clock=self._loop.time, will_due=self._will_due
         )
-        self._connections: set[Connection] = set()
-        self._pending: OrderedDict[Connection, None] = OrderedDict()
-        self._by_address: Counter[str] = Counter()
-        self._by_listener: Counter[str] = Counter()
         self._warned = logs.RateLimited(_log, interval_s=_REFUSED_LINE_S, clock=self._loop.time)
+        self.admission = Admission(config, self.metrics.connections, self.tasks, clock=self._loop.time, warn=self.warn)
         self.listening = Listeners(self, config)
         self._ticker: asyncio.Task[Any] | None = None
         self._session_limits = SessionLimits(
@@ -101,7 +96,7 @@ class GatewayBroker(Broker):
         await self.hooks.fire_and_wait(BrokerEvents.PRE_SHUTDOWN)
         await self.listening.close()
         self.runtime.services.events.set_publisher(None)
-        for connection in list(self._connections):
+        for connection in self.admission:
             connection.close(Reason.SERVER_SHUTTING_DOWN)
         await self.hooks.settle()
         if self._ticker is not None:
@@ -111,82 +106,17 @@ class GatewayBroker(Broker):
 
     async def _tick(self) -> None:
         while True:
+            due = self._loop.time() + _TICK_S
             await asyncio.sleep(_TICK_S)
             self.now = now = self._loop.time()
-            connect_limit = self.settings.dockgate.login.connect_timeout_s
-            for connection in list(self._pending):
-                if now - connection.opened_at < connect_limit:
-                    break
-                self.metrics.connections.refused.add("connect_timeout")
-                self.warn(
-                    connection.address,
-                    f"no login within {connect_limit:g} s of connecting: closed",
-                    {logs.ADDRESS: connection.address, logs.LISTENER: connection.listener},
-                )
-                connection.abort()
-            for connection in list(self._connections):
-                limit = connection.keepalive_limit_s
-                if limit is not None and now - connection.heard_at > limit and not connection.held:
-                    connection.close(Reason.KEEP_ALIVE_TIMEOUT)  # 3.1.2.10: half as long again as the keep alive
-                elif connection.congested_at is not None and now - connection.congested_at > _STALLED_S:
-                    connection.close(Reason.QUOTA_EXCEEDED)
+            self.admission.tick(now, max(0.0, now - due))
             self.table.tick(now)
 
-    # -- connections
-
-    def admit(self, connection: Connection) -> bool:
-        """A new socket: False when there is no room. Room is made by the oldest of those that have not sent CONNECT."""
-        self.now = self._loop.time()
-        connection.opened_at = connection.heard_at = self.now
-        self.metrics.connections.accepted += 1
-        if not self._make_room(connection):
-            self.metrics.connections.refused.add("limit")
-            self.warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
-            return False
-        self._connections.add(connection)
-        self._by_address[connection.address] += 1
-        self._by_listener[connection.listener] += 1
-        self._pending[connection] = None
-        self.metrics.connections.pending = len(self._pending)
-        return True
-
-    def _make_room(self, connection: Connection) -> bool:
-        limits, listener = self.limits, connection.listener
-        of_address, of_listener = limits.connections_per_address, self.settings.listeners[listener].max_connections
-        if of_address and self._by_address[connection.address] >= of_address:
-            return False
-        is_full = len(self._connections) >= limits.connections or len(self._pending) >= limits.pending_connections
-        is_listener_full = bool(of_listener) and self._by_listener[listener] >= of_listener
-        if is_full or is_listener_full:
-            oldest = next((each for each in self._pending if not is_listener_full or each.listener == listener), None)
-            if oldest is None:
-                return False
-            self.metrics.connections.refused.add("crowded_out")
-            oldest.abort()
-        return True
-
-    def knocked(self, connection: Connection) -> None:
-        """Its CONNECT is here: what takes time now is the check of the password, which has a bound of its own."""
-        self._pending.pop(connection, None)
-        self.metrics.connections.pending = len(self._pending)
-
-    def forget(self, connection: Connection) -> None:
-        """The connection is closed or closing; idempotent."""
-        if connection not in self._connections:
-            return
-        self._connections.discard(connection)
-        self._by_listener[connection.listener] -= 1
-        self._by_address[connection.address] -= 1
-        if not self._by_address[connection.address]:
-            del self._by_address[connection.address]
-        self._pending.pop(connection, None)
-        self.metrics.connections.pending = len(self._pending)
+    # -- sessions
 
     def warn(self, key: str, text: str, fields: Mapping[str, Any]) -> None:
         """A line for the log about a peer: at most one a minute for each key and text."""
         self._warned.warning((key, text), text, **fields)
-
-    # -- sessions
 
     def new_session(self, connection: Connection, connect: Connect) -> Session:
         """A session for the plugins to judge; it is in no table, and nobody else's has been touched."""
@@ -315,9 +245,9 @@ class GatewayBroker(Broker):
         """A message of the gateway itself, for those who may receive it."""
         self.finish(self.delivery.route(Message(topic, payload)))
 
-    def listens(self, topic: str) -> bool:
-        """Would a connected session get a message on ``topic``? For plugins that leave a request to a platform."""
-        return self.delivery.listens(topic)
+    def listens(self, topic: str, who: Callable[[Session], bool]) -> bool:
+        """Would a connected session, of those meant, get a message on ``topic``? For plugins that leave a request to a platform."""
+        return self.delivery.listens(topic, who)
 
     async def internal_message_broadcast(self, topic: str, data: bytes, qos: int | None = None) -> None:
         """``BrokerContext.broadcast_message`` of amqtt's plugin API."""

@@ -50,13 +50,14 @@ class State(Enum):
 class Connection(asyncio.Protocol):
     """``address`` and ``port`` are the peer's; ``heard_at`` is the loop's time of the last byte."""
 
-    def __init__(self, broker: GatewayBroker, listener: str) -> None:
+    def __init__(self, broker: GatewayBroker, listener: str, origin: tuple[str, int] | None = None) -> None:
+        """``origin``: the client's address when a proxy told it; the socket's peer is the proxy then."""
         self.broker = broker
         self.listener = listener
         self.state = State.NEW
-        self.address = ""
-        self.port = 0
+        self.address, self.port = origin or ("", 0)
         self.opened_at = self.heard_at = broker.now
+        self.spent_bytes = self.spent_messages = 0  # since the last tick
         self.keepalive_limit_s: float | None = None
         self.congested_at: float | None = None  # since when the peer does not read as fast as we write
         self.codec: ModuleType = v311
@@ -74,15 +75,20 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are not asyncio's by class
         peer = transport.get_extra_info("peername")
-        if peer:
+        if peer and not self.address:
             self.address, self.port = str(peer[0]), int(peer[1])
         # above it QoS 0 is dropped (exchange.congested)
         self._transport.set_write_buffer_limits(high=self.broker.limits.outbound_bytes)
-        if not self.broker.admit(self):
+        self.opened_at = self.heard_at = self.broker.now = asyncio.get_running_loop().time()
+        if not self.broker.admission.admit(self):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.broker.now
+        self.spent_bytes += len(data)
+        if self.spent_bytes > self.broker.limits.bytes_per_second:
+            self.fail(MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more bytes a second than limits.bytes_per_second"))
+            return
         if self.state is State.NEW and data[:1] != b"\x10" and not self._framer.buffered:
             self._wrong_protocol(data)
             return
@@ -182,7 +188,7 @@ class Connection(asyncio.Protocol):
         self.codec = codec
         connect: Connect = codec.decode_connect(packet, header)
         self.state = State.LOGIN
-        self.broker.knocked(self)
+        self.broker.admission.knocked(self)
         self.later(self._login(connect), name=f"login {self.address}")
 
     async def _login(self, connect: Connect) -> None:
@@ -192,6 +198,9 @@ class Connection(asyncio.Protocol):
         if not connect.client_id and not connect.clean_start and self.codec is v311:
             # 3.1.3.1: a client without an identifier can't have a session that lasts [MQTT-3.1.3-8]
             self.refuse(Reason.CLIENT_IDENTIFIER_NOT_VALID, "no client id, and a session that should last")
+            return
+        if (too_busy := await self.broker.admission.turn()) is not None:
+            self.refuse(too_busy, None)
             return
         session = self.broker.new_session(self, connect)
         accepted = await self.broker.hooks.authenticate(session)
@@ -286,7 +295,7 @@ class Connection(asyncio.Protocol):
             return
         self.state = State.CLOSED
         self._waiting.clear()
-        self.broker.forget(self)
+        self.broker.admission.forget(self)
         if self.exchange is not None:
             self.exchange.lost()
 

@@ -77,7 +77,8 @@ class Delivery:
 
     def listens(self, topic: str) -> bool:
         """Is there a connected session that would get a message on ``topic`` now?"""
-        chosen = self.router.match(topic) + [pair for members in self.router.match_shared(topic) for pair in members]
+        shared = self.router.match_shared(topic, look_only=True)
+        chosen = self.router.match(topic) + [pair for members in shared for pair in members]
         return any(
             session.connected and bool(self._hooks.allowed_now(session, topic, Action.RECEIVE)) for session, _ in chosen
         )

@@ -141,6 +141,9 @@ class Exchange:
 
     def _publish(self, publish: Publish) -> None:
         limits = self.broker.limits
+        self.connection.spent_messages += 1
+        if self.connection.spent_messages > limits.messages_per_second:
+            raise MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more messages a second than limits.messages_per_second")
         self._unalias(publish)
         if not is_valid_topic(publish.topic) or publish.topic.startswith("$"):
             # Topics with "$" are the server's (4.7.2); a wildcard in a topic is a violation [MQTT-3.3.2-2].

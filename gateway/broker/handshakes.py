@@ -1,4 +1,4 @@
-"""TLS before MQTT: sockets come in, shake hands and go on as connections; who failed, and by what mistake, goes to the log.
+"""TLS and PROXY before MQTT: sockets come in and go on as connections; who failed, and by what mistake, goes to the log.
 
 The event loop's own TLS server is silent about a handshake that fails, and that is the likeliest trouble on a site: a dock
 that does not trust the certificate. No peer may hold a handshake open beyond the time limit, or more of them than there is room.
@@ -10,14 +10,17 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import logs
 
+from .proxy_protocol import ProxyError, read_header
+
 if TYPE_CHECKING:
     from .broker import GatewayBroker
+    from .proxy_protocol import Network
 
 # Without a free descriptor accepting fails at once and for every socket that waits: try again when some may be free.
 _FULL_S = 0.1
@@ -48,18 +51,26 @@ _NO_TLS = (
 _NO_AUTHORITY = frozenset({2, 18, 19, 20, 21, 24, 27})
 
 
+Make = Callable[[tuple[str, int] | None], asyncio.Protocol]
+
+
 class Handshakes:
-    """A TLS server on a listening socket. ``context`` may be replaced: new handshakes use the new one."""
+    """A server on a listening socket, with TLS if there is a ``context``; it may be replaced: new handshakes use the new one.
+
+    ``proxies``: those whose PROXY header is believed; with it every connection has to begin with one. ``make`` is given the
+    client's address if such a header told it.
+    """
 
     def __init__(
         self,
         broker: GatewayBroker,
         listener: str,
         bound: socket.socket,
-        context: ssl.SSLContext,
-        make: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext | None,
+        make: Make,
         *,
         timeout_s: float,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.context = context
         self._broker = broker
@@ -67,6 +78,7 @@ class Handshakes:
         self._socket = bound
         self._make = make
         self._timeout_s = timeout_s
+        self._proxies = proxies
         self._running: dict[asyncio.Task[Any], None] = {}  # oldest first
         self._acceptor = broker.tasks.spawn(self._accept(), name=f"accept {listener}")
 
@@ -100,10 +112,24 @@ class Handshakes:
             client.close()
 
     async def _greet(self, client: socket.socket, address: str) -> None:
+        context, origin = self.context, None
         try:
+            if self._proxies:
+                async with asyncio.timeout(self._timeout_s):
+                    origin = await read_header(client, address, self._proxies)
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._make, client, ssl=self.context, ssl_handshake_timeout=self._timeout_s
+                partial(self._make, origin),
+                client,
+                ssl=context,
+                ssl_handshake_timeout=self._timeout_s if context is not None else None,
             )
+        except ProxyError as error:
+            client.close()
+            self._broker.metrics.connections.refused.add("proxy_header")
+            self._warn(address, str(error))
+        except TimeoutError:
+            client.close()
+            self._failed(address, f"no PROXY header within {self._timeout_s:g} s of connecting: closed")
         except ConnectionAbortedError:
             self._failed(address, f"no TLS handshake within {self._timeout_s:g} s of connecting: closed")
         except OSError as error:  # ssl.SSLError is one

@@ -78,14 +78,15 @@ class Listeners:
 
     async def _serve(self, name: str, settings: ListenerSettings, bound: socket.socket) -> asyncio.Server | Handshakes:
         kind = WebSocketConnection if settings.type == "ws" else Connection
-        if settings.ssl:
+        if settings.ssl or settings.proxy_protocol:
             return Handshakes(
                 self._broker,
                 name,
                 bound,
-                server_context(name, settings),
-                lambda: kind(self._broker, name),
+                server_context(name, settings) if settings.ssl else None,
+                lambda origin: kind(self._broker, name, origin),
                 timeout_s=self._connect_timeout_s,
+                proxies=settings.trusted_proxies,
             )
         return await asyncio.get_running_loop().create_server(
             lambda: kind(self._broker, name), sock=bound.dup(), backlog=_BACKLOG
@@ -95,7 +96,7 @@ class Listeners:
         """Read certificates, keys, CAs and revocation lists again. Returns what went wrong; there the old ones stay in use."""
         problems = []
         for door in self._doors.values():
-            if not isinstance(door.server, Handshakes):
+            if not isinstance(door.server, Handshakes) or not door.settings.ssl:
                 continue
             try:
                 door.server.context = server_context(door.name, door.settings)

@@ -1,12 +1,16 @@
 """The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt): first bytes in, the client's address out.
 
-Sans-io, and only for connections from a proxy that is trusted: everybody can write such a header.
+Only for connections from a proxy that is trusted: everybody can write such a header. ``parse`` is sans-io; ``read_header``
+takes the header off a socket, and not a byte of what follows.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -15,8 +19,10 @@ _V2_HEAD = struct.Struct("!12sBBH")
 # Address block and whatever else a proxy adds (TLVs); ours are read over, so a bound is all that matters.
 _V2_LONGEST = _V2_HEAD.size + 2048
 
-# Bytes to look at: enough for the longest header of both.
-PEEK = _V2_LONGEST
+# The rest of a header that came in pieces: what is there already keeps the socket readable, so waiting means looking again.
+_AGAIN_S = 0.01
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class ProxyError(Exception):
@@ -39,6 +45,29 @@ def parse(data: bytes) -> ProxyHeader | None:
     if data[:12] == _SIGNATURE[: len(data)]:
         return _version_2(data)
     raise ProxyError("the connection does not begin with a PROXY header")
+
+
+async def read_header(client: socket.socket, peer: str, trusted: Sequence[Network]) -> tuple[str, int] | None:
+    """The client's address and port; None when the proxy speaks for itself. ProxyError: not trusted, or no header."""
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if not any(address.version == network.version and address in network for network in trusted):
+        raise ProxyError("this listener takes connections of its trusted proxies only (trusted_proxies)")
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            data = client.recv(_V2_LONGEST, socket.MSG_PEEK)
+        except BlockingIOError:
+            data = b""
+        else:
+            if not data:
+                raise ProxyError("the connection ended before its PROXY header")
+        header = parse(data) if data else None
+        if header is not None:
+            await loop.sock_recv(client, header.length)
+            return None if header.address is None else (header.address, header.port)
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:

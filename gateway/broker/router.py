@@ -93,14 +93,15 @@ class Router(Generic[S]):
             self._walk(topic, found)
         return found
 
-    def match_shared(self, topic: str) -> list[list[tuple[S, Subscription]]]:
-        """For each matching shared subscription its members, in the order in which to try them."""
+    def match_shared(self, topic: str, *, look_only: bool = False) -> list[list[tuple[S, Subscription]]]:
+        """For each matching shared subscription its members, in the order in which to try them.
+
+        ``look_only``: no message is on its way, so it is nobody's turn.
+        """
         if self._shared is None or not self._groups:
             return []
-        return [group.order() for group, _ in self._shared.match(topic)]
-
-    def has_match(self, topic: str) -> bool:
-        return bool(self.match(topic)) or bool(self._shared is not None and self._shared.match(topic))
+        groups = [group for group, _ in self._shared.match(topic)]
+        return [list(group.members.items()) if look_only else group.order() for group in groups]
 
     # -- the trie
 

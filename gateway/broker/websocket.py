@@ -59,8 +59,8 @@ class _WebSocketTransport:
 
 
 class WebSocketConnection(asyncio.Protocol):
-    def __init__(self, broker: GatewayBroker, listener: str) -> None:
-        self._mqtt = Connection(broker, listener)
+    def __init__(self, broker: GatewayBroker, listener: str, origin: tuple[str, int] | None = None) -> None:
+        self._mqtt = Connection(broker, listener, origin)
         self._protocol = ServerProtocol(
             subprotocols=[Subprotocol("mqtt")],  # [MQTT-6.0.0-3]
             max_size=broker.limits.packet_bytes,

@@ -85,6 +85,8 @@ def _kind(annotation: object) -> str:
         return "word"
     if origin is dict:
         return "mapping"
+    if origin is tuple:
+        return "list of networks"
     if origin in {Union, types.UnionType}:
         return " or ".join(_kind(part) for part in get_args(annotation) if part is not type(None))
     if origin is Annotated:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway import results
-from gateway.config.values import BindAddress, BindAddressOrOff, FilePath, HostName, Number, Seconds
+from gateway.config.values import BindAddress, BindAddressOrOff, FilePath, HostName, Network, Number, Seconds
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -58,6 +58,13 @@ class ListenerSettings(Section):
     max_connections: Number = Field(
         0, ge=0, le=1_000_000, description="Connections at a time on this listener; 0 leaves it to limits.connections."
     )
+    proxy_protocol: bool = Field(
+        default=False,
+        description="Whether a proxy in front says who the client is (PROXY protocol, version 1 or 2); needs trusted_proxies.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="Addresses or networks of the proxies that are believed; connections of others are closed."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +90,9 @@ class ListenerSettings(Section):
             raise ValueError(f"client_auth: {self.client_auth} needs cafile (and ssl: true)")
         if self.crlfile is not None and self.cafile is None:
             raise ValueError("crlfile needs cafile")
+        if self.proxy_protocol != bool(self.trusted_proxies):
+            # everybody can write such a header: without a list of who is believed it would be a way to be anybody
+            raise ValueError("proxy_protocol: true and trusted_proxies belong together")
         return self
 
 
@@ -191,6 +201,21 @@ class LimitSettings(Section):
         ge=1,
         le=1_000_000,
         description="Connections at a time that have not logged in yet; further ones are closed at once.",
+    )
+    logins_per_second: Number = Field(
+        5000,
+        ge=1,
+        le=1_000_000,
+        description="Logins a second of all clients together; further ones wait for their turn.",
+    )
+    messages_per_second: Number = Field(
+        2000, ge=1, le=1_000_000, description="Messages a second that one connection may publish; more end it."
+    )
+    bytes_per_second: Number = Field(
+        16 * MIB, ge=64 * KIB, le=1024 * MIB, description="Bytes a second that one connection may send; more end it."
+    )
+    memory_bytes: Number = Field(
+        0, ge=0, le=1024 * 1024 * MIB, description="Memory of the process near which logins wait; 0 is no limit."
     )
     topic_bytes: Number = Field(1024, ge=128, le=UINT16, description="Bytes of the longest topic or topic filter.")
     topic_levels: Number = Field(

@@ -105,6 +105,14 @@ def _resolve(value: Path, info: ValidationInfo) -> Path:
     return base / value.expanduser()
 
 
+def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(str(value).strip(), strict=False)
+    except ValueError:
+        raise ValueError("must be an IP address or a network such as 192.0.2.0/24") from None
+
+
+Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network), PlainSerializer(str)]
 Number = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, BeforeValidator(_no_bool)]
 BindAddress = Annotated[Bind, BeforeValidator(parse_bind), PlainSerializer(str)]

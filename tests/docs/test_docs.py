@@ -37,9 +37,9 @@ def files_of_the_project() -> list[Path]:
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        return [
-            path for path in ROOT.rglob("*") if path.is_file() and not path.relative_to(ROOT).parts[0].startswith(".")
-        ]
+        left_out = {"node_modules", "__pycache__", "var"}
+        parts = ((path, path.relative_to(ROOT).parts) for path in ROOT.rglob("*") if path.is_file())
+        return [path for path, names in parts if not any(name in left_out or name.startswith(".") for name in names)]
     found = (ROOT / name for name in listed.stdout.decode().split("\0") if name)
     return [path for path in found if path.is_file()]
 

@@ -20,7 +20,7 @@ from .reference_tables import ARCHITECTURE, REFERENCE, ROOT, TABLES, blocks, com
 
 TEXT = REFERENCE.read_text(encoding="utf-8")
 # Counters by name, and what depends on the action: their inside is not a promise
-OPEN = ("messages", "requests", "logins", "rates", "detail")
+OPEN = ("messages", "requests", "logins", "rates", "detail", "said")
 
 
 def test_the_tables_are_what_the_declarations_say() -> None:
@@ -188,7 +188,9 @@ def test_every_result_has_the_keys_that_are_promised(ask: Callable[..., Any], ga
     ask("license", "set", "--file", str(installation.folder / "license.json"))
     ask("license", "clear", "--yes")
     assert ask("dock", "list")[0]["children"][0]["sn"] == aircraft
+    gateway.call(gateway.runtime.contacts.flush())
     shown = ask("dock", "show", dock, also=("audit list",))
+    assert shown["contacts"][0]["said"]["level"] == 4
     assert shown["binding"]["account"] == "dock"
     assert shown["events"]
     ask("dock", "rename", dock, "North")

@@ -176,5 +176,3 @@ def test_case(play: Play) -> None:
     for step in play.case.steps:
         play.step(step)
     play.effects()
-
-

@@ -11,10 +11,11 @@ _MAX_LENGTH_BYTES = 4
 class Framer:
     """Cuts a stream into packets. ``error`` is set, once, when the stream can't be cut any further; what came before stays good."""
 
-    __slots__ = ("_buffer", "_limit", "error")
+    __slots__ = ("_buffer", "_limit", "_wanted", "error")
 
     def __init__(self, limit: int) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._wanted = 0  # the size of the packet that has begun in the buffer, as soon as it is known
         self._limit = limit
         self.error: MqttError | None = None
 
@@ -27,7 +28,13 @@ class Framer:
         if self.error is not None:
             return []
         if self._buffer:
-            data = self._buffer + data
+            # Grown in place, and looked at when it is whole: anybody may send a large packet in very small pieces.
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        self._wanted = 0
         packets: list[tuple[bytes, int]] = []
         position, size = 0, len(data)
         while size - position >= 2:
@@ -45,7 +52,6 @@ class Framer:
                         break
                     if header > _MAX_LENGTH_BYTES:
                         self.error = MqttError(Reason.MALFORMED_PACKET, "remaining length has more than four bytes")
-                        self._buffer = b""
                         return packets
                 if not whole:
                     break
@@ -53,14 +59,14 @@ class Framer:
                 self.error = MqttError(
                     Reason.PACKET_TOO_LARGE, f"packet of {header + length} bytes, at most {self._limit} are taken"
                 )
-                self._buffer = b""
                 return packets
             end = position + header + length
             if end > size:
+                self._wanted = end - position
                 break
             packets.append((data[position:end], header))
             position = end
-        self._buffer = data[position:] if position else data
+        self._buffer += data[position:] if position else data
         return packets
 
 

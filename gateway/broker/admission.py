@@ -1,0 +1,204 @@
+"""Room for connections: how many, from where, how fast, and how long one may be silent. Docks that are connected come first.
+
+Sockets that have not sent CONNECT have a budget of their own in which the oldest goes first, so that silent ones never keep a
+dock out. Logins take turns: when they come too fast, or the process is short of time or memory, they wait, then are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway import logs
+
+from .codec.packets import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config import Config
+    from gateway.metrics import Connections
+    from gateway.tasks import Tasks
+
+    from .connection import Connection
+
+_log = logging.getLogger(__name__)
+
+# A client that has not made room in its full outbound buffer for so long does not read any more.
+_STALLED_S = 30.0
+# The event loop comes so late: PINGREQs of connected docks are near waiting a second, and logins have to wait instead.
+_LATE_S, _IN_TIME_S = 0.25, 0.05
+# Of the memory that is allowed: from here on logins wait.
+_MEMORY_NEAR = 0.9
+# How often waiting logins are let in; even an overloaded gateway lets in some, or a slow one would never serve anybody.
+_PACE_S = 0.02
+_LEAST_PER_S = 10.0
+
+
+class Admission:
+    def __init__(
+        self,
+        config: Config,
+        metrics: Connections,
+        tasks: Tasks,
+        *,
+        clock: Callable[[], float],
+        warn: Callable[[str, str, Mapping[str, Any]], None],
+    ) -> None:
+        self._limits = config.dockgate.limits
+        self._connect_timeout_s = config.dockgate.login.connect_timeout_s
+        self._of_listener = {name: listener.max_connections for name, listener in config.listeners.items()}
+        self._metrics = metrics
+        self._tasks = tasks
+        self._clock = clock
+        self._warn = warn
+        self._all: dict[Connection, None] = {}
+        self._pending: OrderedDict[Connection, None] = OrderedDict()
+        self._by_address: Counter[str] = Counter()
+        self._by_listener: Counter[str] = Counter()
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._tokens = float(self._limits.logins_per_second)
+        self._tokens_at = clock()
+        self._pacer: asyncio.Task[Any] | None = None
+        self.overloaded = False
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._all))
+
+    # -- sockets
+
+    def admit(self, connection: Connection) -> bool:
+        """A new socket: False when there is no room. Room is made by the oldest of those that have not sent CONNECT."""
+        self._metrics.accepted += 1
+        if not self._make_room(connection):
+            self._metrics.refused.add("limit")
+            self._warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
+            return False
+        self._all[connection] = None
+        self._by_address[connection.address] += 1
+        self._by_listener[connection.listener] += 1
+        self._pending[connection] = None
+        self._metrics.pending = len(self._pending)
+        return True
+
+    def _make_room(self, connection: Connection) -> bool:
+        limits, listener = self._limits, connection.listener
+        of_address, of_listener = limits.connections_per_address, self._of_listener[listener]
+        if of_address and self._by_address[connection.address] >= of_address:
+            return False
+        is_full = len(self._all) >= limits.connections or len(self._pending) >= limits.pending_connections
+        is_listener_full = bool(of_listener) and self._by_listener[listener] >= of_listener
+        if is_full or is_listener_full:
+            oldest = next((each for each in self._pending if not is_listener_full or each.listener == listener), None)
+            if oldest is None:
+                return False
+            self._metrics.refused.add("crowded_out")
+            oldest.abort()
+        return True
+
+    def knocked(self, connection: Connection) -> None:
+        """Its CONNECT is here: what takes time now is the check of the password, which has a bound of its own."""
+        self._pending.pop(connection, None)
+        self._metrics.pending = len(self._pending)
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed or closing; idempotent."""
+        if self._all.pop(connection, self) is self:
+            return
+        self._by_listener[connection.listener] -= 1
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        self.knocked(connection)
+
+    # -- turns to log in
+
+    async def turn(self) -> Reason | None:
+        """Wait until a login may go on; a Reason: it can't, within the time that a login has."""
+        if not self._turns and not self.overloaded and self._take():
+            return None
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        if self._pacer is None or self._pacer.done():
+            self._pacer = self._tasks.spawn(self._pace(), name="logins in turn")
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await turn
+        except TimeoutError:
+            reason = Reason.SERVER_BUSY if self.overloaded else Reason.CONNECTION_RATE_EXCEEDED
+            self._metrics.refused.add(reason.name.lower())
+            self._warn("turn", "logins come faster than they can be served: some are refused", {})
+            return reason
+        return None
+
+    def _take(self) -> bool:
+        now, most = self._clock(), float(self._limits.logins_per_second)
+        if self.overloaded:
+            most = min(most, _LEAST_PER_S)
+        self._tokens = min(most, self._tokens + (now - self._tokens_at) * most)
+        self._tokens_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    async def _pace(self) -> None:
+        while self._turns:
+            turn = self._turns[0]
+            if turn.done():  # it gave up, or its connection did
+                self._turns.popleft()
+            elif self._take():
+                self._turns.popleft()
+                turn.set_result(None)
+            else:
+                await asyncio.sleep(_PACE_S)
+
+    # -- time
+
+    def tick(self, now: float, late_s: float) -> None:
+        """``late_s``: by how much the clock of the loop has come too late."""
+        self._look_at_load(late_s)
+        for connection in list(self._pending):
+            if now - connection.opened_at < self._connect_timeout_s:
+                break
+            self._metrics.refused.add("connect_timeout")
+            self._warn(
+                connection.address,
+                f"no login within {self._connect_timeout_s:g} s of connecting: closed",
+                {logs.ADDRESS: connection.address, logs.LISTENER: connection.listener},
+            )
+            connection.abort()
+        for connection in self:
+            connection.spent_messages = connection.spent_bytes = 0
+            limit = connection.keepalive_limit_s
+            if limit is not None and now - connection.heard_at > limit and not connection.held:
+                connection.close(Reason.KEEP_ALIVE_TIMEOUT)  # 3.1.2.10: half as long again as the keep alive
+            elif connection.congested_at is not None and now - connection.congested_at > _STALLED_S:
+                connection.close(Reason.QUOTA_EXCEEDED)
+
+    def _look_at_load(self, late_s: float) -> None:
+        self._metrics.loop_lag_ms = int(late_s * 1000)
+        most = self._limits.memory_bytes
+        is_full = bool(most) and _resident_bytes() > _MEMORY_NEAR * most
+        was, self.overloaded = self.overloaded, late_s > (_IN_TIME_S if self.overloaded else _LATE_S) or is_full
+        if self.overloaded and not was:
+            _log.warning(
+                "overloaded: logins wait, connected clients are served first",
+                extra={"late_ms": int(late_s * 1000), "memory": is_full},
+            )
+        elif was and not self.overloaded:
+            _log.info("no longer overloaded")
+
+
+def _resident_bytes() -> int:
+    """proc(5); where there is none, the most that it ever was."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(pages) * resource.getpagesize()
