@@ -2,6 +2,7 @@
 #   make run    serve from this clone (first run: make run INIT='--host 192.0.2.10')
 #   make demo   a gateway and a simulated dock on loopback, through the whole access
 #   make test   all tests     make lint   style, types, import contract
+#   make bench  dockgate beside others (bench/README.md): make bench SCENARIO=accesses BENCH_ARGS=--quick
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,10 +10,13 @@ BIN := $(VENV)/bin
 DIR ?= var
 INIT ?=
 PYTEST_ARGS ?=
+# Empty: all scenarios
+SCENARIO ?=
+BENCH_ARGS ?=
 # What the tests speak to dockgate with, from Debian
 DEBIAN := mosquitto mosquitto-clients
 
-.PHONY: run demo test lint debian clean
+.PHONY: run demo test lint bench debian clean
 .DEFAULT_GOAL := run
 
 $(VENV)/runtime: pyproject.toml requirements.lock
@@ -50,5 +54,14 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# aedes and its SQLite, which is compiled here where npm has no binary of it
+bench/aedes/node_modules/.package-lock.json: bench/aedes/package-lock.json
+	@command -v npm >/dev/null || { echo "the benchmarks need Node.js 20 or newer with npm, for aedes" >&2; exit 1; }
+	npm ci --prefix bench/aedes --no-audit --no-fund
+	@touch $@
+
+bench: $(VENV)/dev debian bench/aedes/node_modules/.package-lock.json
+	$(BIN)/python bench/run.py $(SCENARIO) $(BENCH_ARGS)
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) bench/aedes/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class TopicRulesPlugin(BaseTopicPlugin):
+    begins_at_once = True
+
     def __init__(self, context: BaseContext) -> None:
         super().__init__(context)
         runtime = runtime_of(context)

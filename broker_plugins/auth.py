@@ -27,6 +27,8 @@ _REASONS = {
 class AccountAuthPlugin(BaseAuthPlugin):
     """Accounts of the database. Never opens anything to a client without a user name."""
 
+    begins_at_once = True
+
     def __init__(self, context: BaseContext) -> None:
         super().__init__(context)
         self._authenticator = runtime_of(context).authenticator

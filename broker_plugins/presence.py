@@ -28,7 +28,8 @@ class PresencePlugin(BasePlugin["BaseContext"]):
         self._broker = broker_of(context)
         self._presence = runtime.presence
         self._dispatcher = runtime.dispatcher
-        self._ours = getattr(self._broker, "calls_interceptors", False)
+        if not getattr(self._broker, "calls_interceptors", False):
+            self._listen_to_events()
 
     def session_opened(self, *, session: Session) -> None:
         identity = identity_of(session)
@@ -62,15 +63,19 @@ class PresencePlugin(BasePlugin["BaseContext"]):
 
     # -- a stock amqtt broker
 
-    async def on_broker_client_connected(self, *, client_id: str, client_session: Session) -> None:  # noqa: ARG002
-        if not self._ours:
-            self.session_opened(session=client_session)
+    def _listen_to_events(self) -> None:
+        """Amqtt's plugin manager looks for methods of these names; our broker need not tell of what it asks directly."""
+        self.on_broker_client_connected = self._connected
+        self.on_broker_client_disconnected = self._disconnected
+        self.on_broker_message_broadcast = self._published
 
-    async def on_broker_client_disconnected(self, *, client_id: str, client_session: Session) -> None:  # noqa: ARG002
-        if not self._ours:
-            self.session_closed(session=client_session)
+    async def _connected(self, *, client_id: str, client_session: Session) -> None:  # noqa: ARG002
+        self.session_opened(session=client_session)
 
-    async def on_broker_message_broadcast(self, *, client_id: str, message: IncomingApplicationMessage) -> None:
-        session = self._broker.sessions.get(client_id, (None, None))[0] if not self._ours else None
+    async def _disconnected(self, *, client_id: str, client_session: Session) -> None:  # noqa: ARG002
+        self.session_closed(session=client_session)
+
+    async def _published(self, *, client_id: str, message: IncomingApplicationMessage) -> None:
+        session = self._broker.sessions.get(client_id, (None, None))[0]
         if session is not None:
             self.intercept(session=session, message=message)

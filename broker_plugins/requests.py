@@ -24,6 +24,9 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
         self._broker = broker_of(context)
         self._dispatcher = runtime_of(context).dispatcher
         self._ours = getattr(self._broker, "calls_interceptors", False)
+        if not self._ours:
+            # amqtt's plugin manager looks for a method of this name; our broker calls ``intercept``
+            self.on_broker_message_broadcast = self._published
 
     def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> Outcome | None:
         identity = identity_of(session)
@@ -51,9 +54,7 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
 
     # -- a stock amqtt broker
 
-    async def on_broker_message_broadcast(self, *, client_id: str, message: IncomingApplicationMessage) -> None:
-        if self._ours:
-            return
+    async def _published(self, *, client_id: str, message: IncomingApplicationMessage) -> None:
         session: Session | None = self._broker.sessions.get(client_id, (None, None))[0]
         if session is None:
             return

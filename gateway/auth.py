@@ -108,13 +108,13 @@ class Authenticator:
         if not username or not password:
             return self._refuse(Reason.NO_CREDENTIALS, username or "", address, client_id)
         place = place_of(address)
-        is_doubtful = not self._is_known(username, password) and not self._lockout.is_address_locked(place)
-        if is_doubtful and self._catch_up is not None:
+        is_known = self._is_known(username, password)
+        if not is_known and self._catch_up is not None and not self._lockout.is_address_locked(place):
             await self._catch_up()
         name = username if self._directory.account(username) is not None else shown(username)
         attempt = _Attempt(username, password, certificate, name, place)
         try:
-            result = await self._decide(attempt)
+            result = await self._decide(attempt, is_known=is_known)
         except BusyError:
             result = Reason.BUSY
         if isinstance(result, Reason):
@@ -130,14 +130,16 @@ class Authenticator:
             passwords.is_cheap(account.password_hash) and passwords.verify(password, account.password_hash)
         )
 
-    async def _decide(self, attempt: _Attempt) -> Identity | Reason:
+    async def _decide(self, attempt: _Attempt, *, is_known: bool) -> Identity | Reason:
+        """``is_known``: ``_is_known`` has just said so, and nothing has been awaited since."""
         password = attempt.password
         while True:
             account = self._directory.account(attempt.username)
             if self._is_locked(attempt, account):
                 return Reason.LOCKED_OUT
-            known = account is not None and self._verified.knows(account, password)
-            self._metrics.from_cache += known
+            is_cached = account is not None and self._verified.knows(account, password)
+            self._metrics.from_cache += is_cached
+            known, is_known = is_cached or is_known, False
             if known or account is None or _is_quick(password, account.password_hash):
                 right = known or (account is not None and passwords.verify(password, account.password_hash))
                 verdict = self._judge(attempt, account, right=right)

@@ -10,6 +10,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from time import perf_counter
 from typing import Any
 
 from gateway import envelope, logs, results
@@ -18,10 +20,11 @@ from gateway.errors import DatabaseError, EnvelopeError, MethodError
 from gateway.forwarded import Added, Forwarded
 from gateway.methods import METHODS, NEUTRAL_METHODS, PLATFORM_METHODS, STATUS_METHODS, Handler
 from gateway.methods.platform import no_platform, refusal
-from gateway.model import Identity, Outcome, OutgoingMessage, Reply, Request, Role
+from gateway.model import Answered, Identity, Outcome, OutgoingMessage, Reply, Request, Role
 from gateway.recent import Key, Recent, key_of
 from gateway.results import Result
 from gateway.services import Services
+from gateway.tasks import Done, Rest, begin, finish
 from gateway.topics import Kind, parse_device_topic, reply_topic
 from gateway.topology import Learner
 
@@ -29,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 PlatformListens = Callable[[str], bool]
 ReplyLater = Callable[[OutgoingMessage], None]
+Listener = Callable[[Answered], None]
 
 _SWALLOWED = Outcome(route=False)
 _PASSED_ON = Outcome(route=True)
@@ -62,6 +66,7 @@ class Dispatcher:
         self._forwarded = Forwarded(timeout_s=services.settings.handler_timeout_s)
         self._learner = Learner(services)
         self._seldom = logs.RateLimited(_log, clock=lambda: services.clock() / 1000)
+        self._listeners: list[Listener] = []
 
     # -- what the broker calls
 
@@ -137,6 +142,11 @@ class Dispatcher:
             **_fields(device.sn, parsed.method, parsed.tid),
         )
 
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """``listener`` is told of each request from then on; it must be quick and not raise. Returns what ends that."""
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
+
     def close(self) -> None:
         """Nothing that waits for a service is refused from now on; idempotent."""
         self._forwarded.close()
@@ -162,15 +172,15 @@ class Dispatcher:
         return (STATUS_METHODS if kind is Kind.STATUS else self._methods).get(method)
 
     async def _work(self, request: Request, topic: str, parsed: Envelope, key: Key | None, handler: Handler) -> Outcome:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = perf_counter()  # uvloop's own clock stands still within a turn
         self._metrics.in_flight += 1
         try:
             reply = await self._answer(request, key, handler)
         finally:
             self._metrics.in_flight -= 1
-        self._metrics.seconds.observe(loop.time() - started)
-        return self._reply(topic, parsed, request.method, reply)
+        seconds = perf_counter() - started
+        self._metrics.seconds.observe(_label(request.method), seconds=seconds)
+        return self._reply(topic, parsed, request.method, reply, seconds=seconds)
 
     async def _answer(self, request: Request, key: Key | None, handler: Handler) -> Reply:
         known = None if key is None else self._recent.get(key)
@@ -184,7 +194,12 @@ class Dispatcher:
             self._complain(logging.ERROR, request, "too many requests of this dock are unfinished", "unfinished")
             return self._failure(request)
         else:
-            task = self._start(request, key, handler)
+            begun = begin(self._handle(request, handler))
+            if isinstance(begun, Done):
+                if key is not None and begun.value.final:
+                    self._recent.put(key, begun.value.reply)
+                return begun.value.reply
+            task = self._start(request, key, begun)
         # The handler is not cancelled: what it has handed to the database may be committed at any moment, and then has
         # to reach the memory too. Its answer is kept for the dock's next try.
         done, _ = await asyncio.wait({task}, timeout=self._settings.handler_timeout_s)
@@ -193,8 +208,8 @@ class Dispatcher:
             self._complain(logging.ERROR, request, "request not answered within the time limit", "timed_out")
         return self._failure(request) if not done or task.cancelled() else task.result().reply
 
-    def _start(self, request: Request, key: Key | None, handler: Handler) -> asyncio.Task[_Answer]:
-        task = self._services.tasks.spawn(self._handle(request, handler), name=f"request {request.method}")
+    def _start(self, request: Request, key: Key | None, rest: Rest[_Answer]) -> asyncio.Task[_Answer]:
+        task = self._services.tasks.spawn(finish(rest), name=f"request {request.method}")
         self._unfinished[request.gateway_sn] += 1
         if key is not None:
             self._running[key] = task
@@ -249,6 +264,7 @@ class Dispatcher:
             return self._reply(topic, parsed, parsed.method, known)
         refused = refusal(Result.NOT_ANSWERED, self._settings.result_codes)
         brief = _echo_of(parsed)
+        asked_at = perf_counter()
         if may_leave and len(self._message(topic, brief, refused.data).payload) <= MAX_WAITING_BYTES:
 
             def refuse() -> None:
@@ -259,12 +275,14 @@ class Dispatcher:
                     "no service answered a request in time: refused",
                     **_fields(gateway_sn, brief.method, brief.tid),
                 )
-                for message in self._reply(topic, brief, brief.method, refused).replies:
+                outcome = self._reply(topic, brief, brief.method, refused, seconds=perf_counter() - asked_at)
+                for message in outcome.replies:
                     reply_later(message)
 
             added = self._forwarded.add(gateway_sn, parsed.method, parsed.tid, parsed.data, refuse)
             if added is Added.NEW:
                 self._metrics.left.add(_label(parsed.method))
+                self._tell(topic, parsed.method, parsed.data, None, 0.0)
                 return _PASSED_ON
             if added is Added.WAITING:
                 self._metrics.repeated += 1
@@ -273,9 +291,21 @@ class Dispatcher:
 
     # -- replies and lines
 
-    def _reply(self, topic: str, parsed: Envelope, method: str | None, reply: Reply) -> Outcome:
+    def _reply(
+        self, topic: str, parsed: Envelope, method: str | None, reply: Reply, *, seconds: float = 0.0
+    ) -> Outcome:
         self._metrics.answered.add(_label(method), str(reply.result))
+        self._tell(topic, method, parsed.data, reply, seconds)
         return Outcome(route=False, replies=(self._message(topic, parsed, reply.data),))
+
+    def _tell(self, topic: str, method: str | None, data: object, reply: Reply | None, seconds: float) -> None:
+        device = parse_device_topic(topic) if self._listeners else None
+        if device is None:
+            return
+        result, answer = (None, None) if reply is None else (reply.result, reply.data)
+        answered = Answered(self._services.clock(), device.sn, method, result, seconds, data, answer)
+        for listener in self._listeners:
+            listener(answered)
 
     def _message(self, topic: str, parsed: Envelope, data: dict[str, Any]) -> OutgoingMessage:
         return OutgoingMessage(reply_topic(topic), envelope.reply(parsed, data, now_ms=self._services.clock()))

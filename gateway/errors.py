@@ -12,6 +12,7 @@
     │   ├── DatabaseDamagedError            not a database, or its integrity check fails
     │   ├── DatabaseNewerError              written by a newer dockgate
     │   └── DatabaseUnwritableError         read-only, disk full, no permission, I/O error
+    ├── UnwritableError            exit 6   a file beside the database: disk full, read-only, no permission
     ├── ConfigError                exit 7   a value of the configuration is unusable
     └── PeerError                           a device sent something unusable; never leaves the process as text
         ├── EnvelopeError                   not JSON, too large, too deep
@@ -73,6 +74,11 @@ class DatabaseNewerError(DatabaseError):
 
 class DatabaseUnwritableError(DatabaseError):
     code = "database_unwritable"
+
+
+class UnwritableError(DockgateError):
+    code = "unwritable"
+    exit_code = 6
 
 
 class ConfigError(DockgateError):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 # The names of fields: a search over log lines relies on their spelling.
@@ -97,8 +98,13 @@ class Redact(logging.Filter):
         return True
 
 
+@lru_cache(maxsize=4096)
+def tells_a_secret(name: str) -> bool:
+    return _SECRET_KEY.search(name) is not None
+
+
 def _without_secrets(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401  anything can be logged
-    if _SECRET_KEY.search(name):
+    if tells_a_secret(name):
         return REDACTED
     if isinstance(value, bool | int | float | None):
         return value
@@ -117,7 +123,10 @@ def _without_secrets(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 
 
 def redact_text(text: str) -> str:
     """Text without private keys and without what stands after ``password=`` and its like."""
-    text = _KEY_BLOCK.sub(REDACTED, text)
+    if "-----BEGIN" in text:
+        text = _KEY_BLOCK.sub(REDACTED, text)
+    if "=" not in text and ":" not in text:  # most values; the search below is what costs
+        return text
     return _SECRET_IN_TEXT.sub(lambda found: found["name"] + REDACTED, text)
 
 
@@ -140,8 +149,14 @@ def _escaped(character: str) -> str:
     return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
+@lru_cache(maxsize=2)
+def _second(created: int) -> str:
+    return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    created = int(record.created)
+    return f"{_second(created)}.{int((record.created - created) * 1000):03d}Z"
 
 
 class _Formatter(logging.Formatter):
@@ -206,6 +221,8 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 def configure(level: str, format: Literal["text", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  the option's name
     """Send every logger's lines to ``stream`` (standard error when None). A later call replaces an earlier one."""
+    # No line shows thread or process: the logging module need not look for them (its manual, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = _Handler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     handler.addFilter(Redact())

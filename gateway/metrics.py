@@ -22,6 +22,8 @@ OTHER = "other"
 # A request is answered from memory or by one transaction: 1 ms to the default time limit of 5 s.
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # A password check waits behind others for up to the whole queue: 5 ms to a minute.
+# A dock's PINGREQ is answered by the next turn of the loop; from a quarter of a second on logins are held back.
+DELAY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 WAIT_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -77,31 +79,68 @@ class Histogram:
         return tuple(accumulate(self.counts))
 
 
+class LabelledHistogram:
+    """One histogram for each combination of label values."""
+
+    __slots__ = ("_limit", "bounds", "names", "values")
+
+    def __init__(self, bounds: tuple[float, ...], *names: str, limit: int = MAX_LABEL_SETS) -> None:
+        self.bounds = bounds
+        self.names = names
+        self.values: dict[tuple[str, ...], Histogram] = {}
+        self._limit = limit
+
+    def observe(self, *labels: str, seconds: float) -> None:
+        """``labels`` stand in the order of ``names``."""
+        histogram = self.values.get(labels)
+        if histogram is None:
+            if len(labels) != len(self.names):
+                raise ValueError(f"labels {self.names} expected")
+            if len(self.values) >= self._limit:
+                labels = (OTHER,) * len(self.names)
+            histogram = self.values.setdefault(labels, Histogram(self.bounds))
+        histogram.observe(seconds)
+
+    @property
+    def count(self) -> int:
+        return sum(histogram.count for histogram in self.values.values())
+
+
 class Sample(NamedTuple):
-    """One documented name. ``values``: label values -> number; ``()`` is the only key of an unlabelled one."""
+    """One documented name. ``values``: label values -> number; ``()`` is the only key of an unlabelled one.
+
+    A histogram has ``histograms`` in their place.
+    """
 
     name: str
     kind: Kind
     help: str
     label_names: tuple[str, ...]
     values: dict[tuple[str, ...], int]
-    histogram: Histogram | None = None
+    histograms: dict[tuple[str, ...], Histogram] = {}  # noqa: RUF012 - a NamedTuple's default, never written to
 
 
 def _counter(text: str) -> int:
     return field(default=0, metadata={"kind": "counter", "help": text})
 
 
-def _gauge(text: str) -> int:
-    return field(default=0, metadata={"kind": "gauge", "help": text})
+def _gauge(text: str, *, exported: bool = True) -> int:
+    return field(default=0, metadata={"kind": "gauge", "help": text, "exported": exported})
 
 
 def _labelled(text: str, *names: str) -> Labelled:
     return field(default_factory=lambda: Labelled(*names), metadata={"kind": "counter", "help": text})
 
 
-def _histogram(text: str, bounds: tuple[float, ...]) -> Histogram:
-    return field(default_factory=lambda: Histogram(bounds), metadata={"kind": "histogram", "help": text})
+def _histogram(text: str, bounds: tuple[float, ...], name: str) -> Histogram:
+    return field(default_factory=lambda: Histogram(bounds), metadata={"kind": "histogram", "help": text, "name": name})
+
+
+def _histograms(text: str, bounds: tuple[float, ...], name: str, *labels: str) -> LabelledHistogram:
+    return field(
+        default_factory=lambda: LabelledHistogram(bounds, *labels),
+        metadata={"kind": "histogram", "help": text, "name": name},
+    )
 
 
 @dataclass(slots=True)
@@ -110,7 +149,7 @@ class Connections:
     pending: int = _gauge("Sockets that have not logged in yet.")
     accepted: int = _counter("Sockets accepted by all listeners.")
     opened: int = _counter("Connections that logged in.")
-    loop_lag_ms: int = _gauge("By how many ms the event loop came late the last time it was looked at.")
+    loop_lag_ms: int = _gauge("By how many ms the event loop came late when it was last looked at.", exported=False)
     closed: Labelled = _labelled("Connections that ended, by cause.", "cause")
     refused: Labelled = _labelled(
         "Sockets closed before they logged in, by cause (login refusals are counted apart).", "cause"
@@ -125,7 +164,9 @@ class Logins:
     from_cache: int = _counter("Logins whose password was known from an earlier check.")
     hashed: int = _counter("Password checks done by the slow hash.")
     waiting: int = _gauge("Logins that wait for a password check now.")
-    wait: Histogram = _histogram("Seconds from the CONNECT to the end of the password check.", WAIT_BUCKETS)
+    wait: Histogram = _histogram(
+        "Seconds that a login waited for the check of its password, check included.", WAIT_BUCKETS, "login_wait_seconds"
+    )
     locked: Labelled = _labelled(
         "Locks set after repeated failures: an account at an address (pair), or an address.", "what"
     )
@@ -163,7 +204,9 @@ class Requests:
     failed: int = _counter("Requests whose handler failed in a way that was not foreseen.")
     acknowledged: Labelled = _labelled("Events and states that the gateway acknowledged, by kind.", "kind")
     foreign: int = _counter("Replies that somebody else sent to a request which the gateway had answered.")
-    seconds: Histogram = _histogram("Seconds from a request to its reply.", SECONDS_BUCKETS)
+    seconds: LabelledHistogram = _histograms(
+        "Seconds from a request to its reply, by method.", SECONDS_BUCKETS, "request_duration_seconds", "method"
+    )
 
 
 @dataclass(slots=True)
@@ -182,11 +225,39 @@ class Database:
     audit_written: int = _counter("Audit entries written.")
     audit_collapsed: int = _counter("Audit entries folded into an equal one.")
     audit_lost: int = _counter("Audit entries given up because the database could not take them.")
+    seconds: LabelledHistogram = _histograms(
+        "Seconds of a database job, by kind: one read, or one transaction that writes for all who waited.",
+        SECONDS_BUCKETS,
+        "database_duration_seconds",
+        "kind",
+    )
+
+
+@dataclass(slots=True)
+class Http:
+    """The admin HTTP."""
+
+    requests: Labelled = _labelled("Requests to the admin HTTP, by route and status.", "route", "status")
+    refused: Labelled = _labelled("Requests to the admin HTTP that were not let in, by reason.", "reason")
+    connections: int = _gauge("Connections to the admin HTTP that are open now.")
+    streams: int = _gauge("Event streams of the admin HTTP that are open now.")
+    stream_lost: int = _counter("Events that a stream's reader was too slow for.")
+
+
+@dataclass(slots=True)
+class Loop:
+    delay: Histogram = _histogram(
+        "Seconds that the event loop came late for a timer, ten times a second.",
+        DELAY_BUCKETS,
+        "event_loop_delay_seconds",
+    )
 
 
 @dataclass(slots=True)
 class Metrics:
-    """One group for each subject. The exported name is ``dockgate_{group}_{field}``, with ``_total`` for counters."""
+    """One group for each subject. The exported name is ``dockgate_{group}_{field}``, with ``_total`` for counters, or as
+    declared: https://prometheus.io/docs/practices/naming wants base units, and one subject for a name.
+    """
 
     connections: Connections = field(default_factory=Connections)
     logins: Logins = field(default_factory=Logins)
@@ -194,18 +265,27 @@ class Metrics:
     requests: Requests = field(default_factory=Requests)
     fleet: Fleet = field(default_factory=Fleet)
     database: Database = field(default_factory=Database)
+    http: Http = field(default_factory=Http)
+    loop: Loop = field(default_factory=Loop)
 
     def samples(self) -> Iterator[Sample]:
         """Every name, in the order they are declared in."""
         for group in fields(self):
             subject = getattr(self, group.name)
             for metric in fields(subject):
-                kind: Kind = metric.metadata["kind"]
-                name = f"{PREFIX}_{group.name}_{metric.name}" + ("_total" if kind == "counter" else "")
-                text: str = metric.metadata["help"]
+                told = metric.metadata
+                if not told.get("exported", True):
+                    continue
+                kind: Kind = told["kind"]
+                name = f"{PREFIX}_{told.get('name') or f'{group.name}_{metric.name}'}" + (
+                    "_total" if kind == "counter" else ""
+                )
+                text: str = told["help"]
                 value = getattr(subject, metric.name)
                 if isinstance(value, Histogram):
-                    yield Sample(name, kind, text, (), {}, value)
+                    yield Sample(name, kind, text, (), {}, {(): value})
+                elif isinstance(value, LabelledHistogram):
+                    yield Sample(name, kind, text, value.names, {}, dict(value.values))
                 elif isinstance(value, Labelled):
                     yield Sample(name, kind, text, value.names, dict(value.values))
                 else:

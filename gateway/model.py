@@ -156,6 +156,22 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one request of a dock, for those who look on. ``result`` None: passed on to a platform.
+
+    ``request`` and ``reply`` are the data as they came and went (None: not kept): there are secrets in them.
+    """
+
+    at: int
+    sn: str
+    method: str | None
+    result: int | None
+    seconds: float
+    request: Any = field(repr=False)
+    reply: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     topic: str
     payload: bytes

@@ -75,6 +75,8 @@ class Presence:
         self._flushing = asyncio.Lock()
         self._failing = False
         self._rates = _Rates(metrics)
+        self.latest: dict[str, Any] = {}
+        """``snapshot`` as it was at the last flush: it costs a look at every dock."""
         for device in directory.devices():
             if device.access_step is AccessStep.ONLINE:  # left behind by a run that was killed
                 self._lower(device.sn, AccessStep.BOUND)
@@ -196,6 +198,11 @@ class Presence:
             access_step=self.step_of(device.sn),
         )
 
+    def copies(self) -> tuple[set[str], dict[str, AccessStep], dict[str, int]]:
+        """For another thread: who is online, how far docks have come, when each was last heard."""
+        heard = dict.fromkeys(self._heard, self._clock())
+        return self._online | self._aircraft.keys(), dict(self._steps), self._seen_at | heard
+
     def snapshot(self) -> dict[str, Any]:
         """For ``status``: docks by access step, connections by role, messages and requests in all and each second."""
         docks = [device.sn for device in self._directory.devices() if device.is_gateway]
@@ -252,7 +259,8 @@ class Presence:
                 quiet, self._unwritten = self._unwritten, set()
             self._unwritten -= dirty
             rows = [*map(self._row, dirty), *(self._row(sn, is_quiet=True) for sn in quiet - dirty)]
-            heartbeat = state.GatewayState(os.getpid(), self._started_at, now, len(self._sessions), self.snapshot())
+            self.latest = self.snapshot()
+            heartbeat = state.GatewayState(os.getpid(), self._started_at, now, len(self._sessions), self.latest)
             is_written = False
             try:
                 is_written = await self._write(_flush, unknown, rows, heartbeat)

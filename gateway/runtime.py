@@ -58,6 +58,7 @@ class Runtime:
         store = await Store.open(config.dockgate.database, clock=clock, read_only=read_only)
         try:
             metrics = Metrics()
+            store.on_timed(lambda kind, seconds: metrics.database.seconds.observe(kind, seconds=seconds))
             directory = await Directory.load(store)
             events = EventSink(clock, metrics)
             tasks = Tasks()
@@ -99,33 +100,25 @@ class Runtime:
         if now - self._caught_up_at < _CATCH_UP_S:
             return
         self._caught_up_at = now
-        changed = False
+        # a locked database must not hold up logins longer than the watch would
+        await asyncio.wait({self.services.tasks.spawn(self._look(), name="look at the database")}, timeout=_WATCH_S)
+
+    async def _look(self) -> None:
         try:
-            async with asyncio.timeout(
-                _WATCH_S
-            ):  # a locked database must not hold up logins longer than the watch would
-                changed = await self.services.store.changed_elsewhere()
-                if changed:
-                    await self.reload()
-                else:
-                    async with self._reloading:  # somebody may have noticed first, and be at it
-                        return
-        except TimeoutError:
-            if changed:
-                self.services.tasks.spawn(self._reload_until_done(), name="reload")
+            if not await self.services.store.changed_elsewhere():
+                async with self._reloading:  # somebody may have noticed first, and be at it
+                    return
         except DatabaseError as error:
             self.services.metrics.database.failures.add(error.code)
-            if changed:  # nobody else will notice any more
-                self.services.tasks.spawn(self._reload_until_done(), name="reload")
-
-    async def _reload_until_done(self) -> None:
-        while True:
-            await asyncio.sleep(_WATCH_S)
+            return
+        while True:  # nobody else will notice any more
             try:
                 await self.reload()
-            except DatabaseError:
-                continue
-            return
+            except DatabaseError as error:
+                self.services.metrics.database.failures.add(error.code)
+                await asyncio.sleep(_WATCH_S)
+            else:
+                return
 
     async def reload(self) -> None:
         """Take over what another process has committed."""

@@ -9,26 +9,50 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from gateway import logs
 from gateway.broker.broker import GatewayBroker
 from gateway.broker.tls import server_context
-from gateway.config import Config, Problem
+from gateway.config import Config, LimitSettings, Problem
 from gateway.errors import ConfigError, DockgateError
+from gateway.operations.configuration import problems_of
 from gateway.runtime import Runtime
 
+if TYPE_CHECKING:
+    from gateway.web.server import Admin
+
 _log = logging.getLogger(__name__)
+
+# Descriptors besides those of the connections that may be there: database, log, signals, listeners.
+_OWN_DESCRIPTORS = 256
 
 
 def run(config: Config) -> int:
     """Serve until a signal says stop; returns the exit code. Raises DockgateError when it can't start."""
     logs.configure(config.dockgate.log.level, config.dockgate.log.format)
+    _take_descriptors(config.dockgate.limits)
     return uvloop.run(_serve(config))
+
+
+def _take_descriptors(limits: LimitSettings) -> None:
+    """Each connection takes a descriptor, and the usual soft limit is 1,024."""
+    wanted = limits.connections + limits.pending_connections + _OWN_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        _log.warning(
+            "%d file descriptors for %d connections: some may find no room (ulimit -n, LimitNOFILE=)",
+            most,
+            limits.connections,
+        )
 
 
 async def _serve(config: Config) -> int:
@@ -38,23 +62,31 @@ async def _serve(config: Config) -> int:
     runtime = await Runtime.build(config)
     try:
         broker = build_broker(config, runtime)
+        admin = build_admin(config, runtime, broker)
         await broker.start()
         try:
             runtime.start()
+            if admin is not None:
+                admin.start()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(
-                signal.SIGHUP, lambda: runtime.services.tasks.spawn(_reload(broker, runtime), name="reload")
+                signal.SIGHUP, lambda: runtime.services.tasks.spawn(_reload(broker, runtime, admin), name="reload")
             )
             # What lives as long as the process is not looked at again by the collector.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(
+                50_000, 20, 20
+            )  # connections are made of a few hundred objects each, and none is a cycle for long
             notify("READY=1")
             _log.info("ready")
             await stop.wait()
             notify("STOPPING=1")
             _log.info("stopping")
         finally:
+            if admin is not None:
+                await admin.close()
             await broker.shutdown()
     finally:
         await runtime.close()
@@ -69,12 +101,24 @@ def build_broker(config: Config, runtime: Runtime) -> GatewayBroker:
         raise
     except Exception as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"plugins: {error}: {cause}", hint="dockgate check") from error
+        told = ": ".join(text for text in dict.fromkeys((str(error), str(cause))) if text)
+        raise ConfigError(f"plugins ({', '.join(config.plugins)}): {told}", hint="dockgate check") from error
 
 
-async def _reload(broker: GatewayBroker, runtime: Runtime) -> None:
+def build_admin(config: Config, runtime: Runtime, broker: GatewayBroker) -> Admin | None:
+    """None: it is off. Raises ConfigError: others could listen in, or its certificate can't be used."""
+    if config.dockgate.admin.bind is None:
+        return None
+    from gateway.web.server import Admin  # noqa: PLC0415 - HTTP is loaded where it is spoken only
+
+    return Admin(config, runtime, broker, check=lambda config, now: problems_of(config, now, check))
+
+
+async def _reload(broker: GatewayBroker, runtime: Runtime, admin: Admin | None) -> None:
     notify("RELOADING=1")
     await broker.listening.reload()
+    if admin is not None:
+        admin.reload()
     await runtime.reload()
     notify("READY=1")
 
@@ -89,16 +133,23 @@ def check(config: Config) -> list[Problem]:
             except ConfigError as error:
                 problems.append(Problem(f"listeners.{name}", str(error), error.hint or ""))
     try:
-        asyncio.run(_build_and_drop(config))
+        problems += asyncio.run(_build_and_drop(config))
     except DockgateError as error:
         problems.append(Problem("dockgate", str(error), error.hint or ""))
     return problems
 
 
-async def _build_and_drop(config: Config) -> None:
+async def _build_and_drop(config: Config) -> list[Problem]:
     runtime = await Runtime.build(config, read_only=True)
     try:
-        build_broker(config, runtime)
+        broker = build_broker(config, runtime)
+        try:
+            admin = build_admin(config, runtime, broker)
+        except ConfigError as error:
+            return [Problem("admin", str(error), error.hint or "")]
+        if admin is not None:
+            await admin.close()
+        return []
     finally:
         await runtime.close()
 

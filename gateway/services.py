@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -28,6 +29,7 @@ from gateway.topics import event_topic
 _log = logging.getLogger(__name__)
 
 Publisher = Callable[[str, bytes], None]
+EventListener = Callable[[str, bytes], None]
 
 FLUSH_S = 1.0
 FLUSH_ENTRIES = 256
@@ -46,18 +48,27 @@ class EventSink:
         self._clock = clock
         self._metrics = metrics
         self._publish: Publisher | None = None
+        self._listeners: list[EventListener] = []
 
     def set_publisher(self, publish: Publisher | None) -> None:
         """``publish(topic, payload)`` is called for each event from then on; it must not raise."""
         self._publish = publish
 
+    def listen(self, listener: EventListener) -> Callable[[], None]:
+        """``listener(gateway_sn, payload)`` is called for each event, too; quick, and without raising. Returns what ends that."""
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
+
     def emit(self, gateway_sn: str, event: str, **fields: Any) -> None:  # noqa: ANN401  any JSON
         """``fields`` are JSON-friendly: str, int, float, bool, None, and lists and dicts of them."""
-        if self._publish is None:
+        if self._publish is None and not self._listeners:
             return
         self._metrics.fleet.events += 1
-        body = {"event": event, "sn": gateway_sn, "at": self._clock(), **fields}
-        self._publish(event_topic(gateway_sn), orjson.dumps(body))
+        payload = orjson.dumps({"event": event, "sn": gateway_sn, "at": self._clock(), **fields})
+        if self._publish is not None:
+            self._publish(event_topic(gateway_sn), payload)
+        for listener in self._listeners:
+            listener(gateway_sn, payload)
 
 
 class _Kind(NamedTuple):

@@ -4,10 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Rest(Generic[T]):
+    """What is left of a coroutine that ``begin`` has begun: await it once, in a task."""
+
+    __slots__ = ("_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:  # noqa: ANN401 - a future, or None
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        waits_for = self._waits_for
+        while True:
+            thrown: BaseException | None = None
+            answer = None
+            try:
+                answer = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - a cancellation is the coroutine's to answer
+                thrown = error
+            try:
+                waits_for = self._coroutine.send(answer) if thrown is None else self._coroutine.throw(thrown)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    value: T
+
+
+def begin(coroutine: Coroutine[Any, Any, T]) -> Done[T] | Rest[T]:
+    """Run ``coroutine`` up to its first wait, here and now: most requests never wait, and a task costs more than they do.
+
+    What it raises comes out here. Until that wait it runs outside any task of its own, so it must not use
+    ``asyncio.timeout`` before. (Python 3.12 has eager tasks for this.)
+    """
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration as end:
+        return Done(end.value)
+    return Rest(coroutine, waits_for)
+
+
+async def finish(rest: Rest[T]) -> T:
+    """``rest`` as a coroutine, for a task."""
+    return await rest
 
 
 class Tasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from gateway import cli
 from gateway.broker.broker import GatewayBroker
 from gateway.config import Config, load
 from gateway.runtime import Runtime
-from gateway.serve import build_broker
+from gateway.serve import build_admin, build_broker
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class Installation:
         self.config_file = folder / "broker.yaml"
         self._capture = capture
         self.first = self._run("init", "--dir", str(folder), "--no-input", "--host", "localhost", "--host", "127.0.0.1",
-                               "--tls-bind", "127.0.0.1:0", "--plain-bind", "127.0.0.1:0", alone=True)  # fmt: skip
+                               "--tls-bind", "127.0.0.1:0", "--plain-bind", "127.0.0.1:0", "--admin-bind", "off",
+                               alone=True)  # fmt: skip
 
     def _run(self, *words: str, alone: bool = False) -> Any:
         before = [] if alone else ["--config", str(self.config_file)]
@@ -104,6 +106,7 @@ class Gateway:
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self.loop: asyncio.AbstractEventLoop
         self.broker: GatewayBroker
+        self.admin: Any
         self.runtime: Runtime
 
     def _run(self) -> None:
@@ -121,12 +124,17 @@ class Gateway:
         self.runtime = await Runtime.build(config)
         try:
             self.broker = build_broker(config, self.runtime)
+            self.admin = build_admin(config, self.runtime, self.broker)
             await self.broker.start()
             try:
                 self.runtime.start()
+                if self.admin is not None:
+                    self.admin.start()
                 self._ready.set()
                 await stop.wait()
             finally:
+                if self.admin is not None:
+                    await self.admin.close()
                 await self.broker.shutdown()
         finally:
             await self.runtime.close()
@@ -159,6 +167,18 @@ class Gateway:
             return question()
 
         return self.call(answer())
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a test or the code it runs makes of the process's logging ends with the test."""
+    root = logging.getLogger()
+    level, handlers, disabled = root.level, list(root.handlers), logging.root.manager.disable
+    yield
+    root.setLevel(level)
+    logging.disable(disabled)
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ class Dock(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_counter",
-        "_listener",
         "_next_tid",
         "_organization",
         "_password",
@@ -39,6 +38,7 @@ class Dock(asyncio.Protocol):
         "_step",
         "_tid",
         "closing",
+        "listener",
         "refused",
         "requests_topic",
         "sn",
@@ -57,7 +57,7 @@ class Dock(asyncio.Protocol):
         self.sn = sn
         self._password = password
         self._organization = organization
-        self._listener = listener
+        self.listener = listener
         self._next_tid = next_tid
         self.transport: asyncio.Transport | None = None
         self.requests_topic = f"thing/product/{sn}/requests"
@@ -111,7 +111,7 @@ class Dock(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.transport = None
         if not self.closing:
-            self._listener.ended(self)
+            self.listener.ended(self)
 
     def data_received(self, data: bytes) -> None:
         if self._buffer:
@@ -129,7 +129,7 @@ class Dock(asyncio.Protocol):
                 self._tid = b""
                 if not is_good(self._step, data[body:end]):
                     self.wrong += 1
-                self._listener.replied(self, self._step, seconds)
+                self.listener.replied(self, self._step, seconds)
         elif self.transport is None:
             return
         elif kind == packets.CONNACK:
@@ -143,4 +143,4 @@ class Dock(asyncio.Protocol):
                 self.refused = True
                 self.transport.close()
                 return
-            self._listener.subscribed(self)
+            self.listener.subscribed(self)

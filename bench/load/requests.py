@@ -78,7 +78,8 @@ def telemetry(sn: str, size: int) -> list[bytes]:
         '"network_state":{"type":2,"quality":4,"rate":812.5},"temperature":24.1,"humidity":51,"wind_speed":1.2'
     )
     aircraft = (
-        f',"sub_device":{{"device_sn":"{aircraft_of(sn)}","device_model_key":"0-91-1","device_online_status":1,"device_paired":1}}'
+        f',"sub_device":{{"device_sn":"{aircraft_of(sn)}","device_model_key":"0-91-1",'
+        '"device_online_status":1,"device_paired":1}'
     )
     bodies = []
     for fragment in range(FRAGMENTS):

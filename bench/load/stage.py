@@ -10,7 +10,7 @@ import itertools
 import json
 import secrets
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from .usage import Usage, usage_of
 HOST = "127.0.0.1"
 _RETRY_S = 0.5  # a dock that was not let in tries again
 _HANDSHAKE_S = 60.0
+_LOOK_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ class Fleet:
         )
 
 
+async def within(seconds: float, is_so: Callable[[], bool]) -> bool:
+    """Look again and again whether something is so, for so long. For what has no event: it would cost at each message."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while not is_so():
+        if loop.time() >= until:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
 class Quiet:
     """A listener that is told nothing."""
 
@@ -57,10 +69,10 @@ class Quiet:
 
 class Stage:
     def __init__(
-        self, *, fleet: Fleet, pids: Mapping[str, int], port: int, tls_port: int, ca: Path, listener_limit_s: float
+        self, *, fleet: Fleet, pids: Mapping[str, int], port: int, tls_port: int, ca: Path, limit_s: float
     ) -> None:
         self.fleet = fleet
-        self.limit_s = listener_limit_s
+        self.limit_s = limit_s
         self.errors = 0  # TCP connections or TLS handshakes that failed
         self.last_error = ""
         self.tls: dict[str, Any] = {}  # what the first TLS connection agreed on
@@ -81,7 +93,7 @@ class Stage:
         return Dock(sn, password, self.fleet.organization, listener, self.next_tid)
 
     async def connect(self, protocol: asyncio.Protocol, number: int, *, tls: bool) -> bool:
-        """TCP, TLS and ``connection_made``; False: it failed, and ``errors`` counts it. No session is resumed: none is handed over."""
+        """TCP, TLS and ``connection_made``; False: it failed, and ``errors`` counts it. No TLS session is handed over to resume."""
         extra: dict[str, Any] = {}
         if tls:
             extra = {"ssl": self._context, "server_hostname": "localhost", "ssl_handshake_timeout": _HANDSHAKE_S}
@@ -127,11 +139,12 @@ class Gathering(Quiet):
         self.refused = 0
         self.lost = 0
         self.took_s = 0.0
+        self.connected = 0  # when it was over, all in or not
         self._started = 0.0
 
     @property
     def complete(self) -> bool:
-        return len(self.docks) == self._count
+        return self.connected == self._count
 
     @property
     def errors(self) -> int:
@@ -140,7 +153,7 @@ class Gathering(Quiet):
     def report(self) -> dict[str, Any]:
         return {
             "complete": self.complete,
-            "connected": len(self.docks),
+            "connected": self.connected,
             "seconds": round(self.took_s, 3),
             "refused": self.refused,
             "lost": self.lost,
@@ -165,6 +178,7 @@ class Gathering(Quiet):
             pass
         finally:
             self.took_s = loop.time() - self._started
+            self.connected = len(self.docks)
             left = [*ushers, *self._retries]
             for task in left:
                 task.cancel()
@@ -190,7 +204,7 @@ class Gathering(Quiet):
     def subscribed(self, dock: Dock) -> None:
         self.docks[dock.sn] = dock
         self.seconds.append(asyncio.get_running_loop().time() - self._started)
-        if self.complete:
+        if len(self.docks) == self._count:
             self._all_in.set()
 
     def ended(self, dock: Dock) -> None:

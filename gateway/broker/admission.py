@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 # A client that has not made room in its full outbound buffer for so long does not read any more.
 _STALLED_S = 30.0
+# Logins queue for the slow hash, a second for some thirty of them; a plugin that has not decided by then never will.
+_DECIDED_S = 120.0
 # The event loop comes so late: PINGREQs of connected docks are near waiting a second, and logins have to wait instead.
 _LATE_S, _IN_TIME_S = 0.25, 0.05
 # Of the memory that is allowed: from here on logins wait.
@@ -66,6 +68,7 @@ class Admission:
         self._tokens_at = clock()
         self._pacer: asyncio.Task[Any] | None = None
         self.overloaded = False
+        self._is_shut = False
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._all))
@@ -75,6 +78,8 @@ class Admission:
     def admit(self, connection: Connection) -> bool:
         """A new socket: False when there is no room. Room is made by the oldest of those that have not sent CONNECT."""
         self._metrics.accepted += 1
+        if self._is_shut:
+            return False
         if not self._make_room(connection):
             self._metrics.refused.add("limit")
             self._warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
@@ -101,6 +106,10 @@ class Admission:
             oldest.abort()
         return True
 
+    def shut(self) -> None:
+        """Nobody more: a socket may still come that was accepted before the listeners closed."""
+        self._is_shut = True
+
     def knocked(self, connection: Connection) -> None:
         """Its CONNECT is here: what takes time now is the check of the password, which has a bound of its own."""
         self._pending.pop(connection, None)
@@ -126,10 +135,9 @@ class Admission:
         self._turns.append(turn)
         if self._pacer is None or self._pacer.done():
             self._pacer = self._tasks.spawn(self._pace(), name="logins in turn")
-        try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                await turn
-        except TimeoutError:
+        await asyncio.wait({turn}, timeout=self._connect_timeout_s)
+        if not turn.done():
+            turn.cancel()
             reason = Reason.SERVER_BUSY if self.overloaded else Reason.CONNECTION_RATE_EXCEEDED
             self._metrics.refused.add(reason.name.lower())
             self._warn("turn", "logins come faster than they can be served: some are refused", {})
@@ -175,6 +183,10 @@ class Admission:
             connection.abort()
         for connection in self:
             connection.spent_messages = connection.spent_bytes = 0
+            if connection.exchange is None and now - connection.opened_at > _DECIDED_S:
+                self._metrics.refused.add("undecided")
+                connection.abort()
+                continue
             limit = connection.keepalive_limit_s
             if limit is not None and now - connection.heard_at > limit and not connection.held:
                 connection.close(Reason.KEEP_ALIVE_TIMEOUT)  # 3.1.2.10: half as long again as the keep alive

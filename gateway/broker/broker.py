@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amqtt.broker import Broker, RetainedApplicationMessage
@@ -25,7 +25,7 @@ from .delivery import Delivery, Undecided, as_amqtt_has_it
 from .hooks import Hooks
 from .listeners import Listeners
 from .message import Message
-from .session import REFUSAL, Session, SessionLimits
+from .session import CLOSED, REFUSAL, Session, SessionLimits
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _REFUSED_LINE_S = 60.0
 
 _REFUSALS = {
     Reason.CLIENT_IDENTIFIER_NOT_VALID: "the client id belongs to a session of another account",
+    Reason.NOT_AUTHORIZED: "the account has just been changed or disabled",
     Reason.QUOTA_EXCEEDED: "too many connections of one account (limits.connections_per_account)",
 }
 
@@ -95,6 +96,7 @@ class GatewayBroker(Broker):
         await self.hooks.settle()
         await self.hooks.fire_and_wait(BrokerEvents.PRE_SHUTDOWN)
         await self.listening.close()
+        self.admission.shut()
         self.runtime.services.events.set_publisher(None)
         for connection in self.admission:
             connection.close(Reason.SERVER_SHUTTING_DOWN)
@@ -109,8 +111,11 @@ class GatewayBroker(Broker):
             due = self._loop.time() + _TICK_S
             await asyncio.sleep(_TICK_S)
             self.now = now = self._loop.time()
-            self.admission.tick(now, max(0.0, now - due))
-            self.table.tick(now)
+            try:
+                self.admission.tick(now, max(0.0, now - due))
+                self.table.tick(now)
+            except Exception:  # noqa: BLE001 - one odd connection must not end the time limits of all
+                _log.exception("the time limits could not all be looked at")
 
     # -- sessions
 
@@ -161,7 +166,9 @@ class GatewayBroker(Broker):
         """After the login: the session to go on with and whether it was there before. A Reason: refused, nothing changed."""
         identity = session.identity
         session.account = identity.account if identity is not None else session.username or ""
-        opened = self.table.open(session, connect)
+        # the account may have been changed while the plugins were asked
+        is_current = identity is None or self.runtime.authenticator.current(identity)
+        opened = self.table.open(session, connect) if is_current else Reason.NOT_AUTHORIZED
         if isinstance(opened, Reason):
             text = _REFUSALS[opened]
             self.metrics.connections.refused.add(opened.name.lower())
@@ -206,6 +213,7 @@ class GatewayBroker(Broker):
             "disconnected",
             extra={logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.REASON: cause},
         )
+        session.attributes[CLOSED] = cause
         self.hooks.closed(session)
         self.hooks.fire(BrokerEvents.CLIENT_DISCONNECTED, client_id=session.client_id, client_session=session)
         self.table.disconnected(session, graceful=exchange.graceful)
@@ -246,7 +254,7 @@ class GatewayBroker(Broker):
         self.finish(self.delivery.route(Message(topic, payload)))
 
     def listens(self, topic: str, who: Callable[[Session], bool]) -> bool:
-        """Would a connected session, of those meant, get a message on ``topic``? For plugins that leave a request to a platform."""
+        """Would a connected session of such get a message on ``topic``? For plugins that leave a request to a platform."""
         return self.delivery.listens(topic, who)
 
     async def internal_message_broadcast(self, topic: str, data: bytes, qos: int | None = None) -> None:

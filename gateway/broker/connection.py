@@ -15,10 +15,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway import logs
+from gateway.tasks import Done, Rest, begin
 
 from .codec import v5, v311
 from .codec.framing import Framer
 from .codec.packets import Connack, Connect, MqttError, Reason
+from .codec.strings import check_topic
 from .exchange import TOPIC_ALIASES, Exchange
 
 if TYPE_CHECKING:
@@ -27,8 +29,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# What a peer has not read so long after the close is given up with the socket; it would keep both for as long as it likes.
+_LINGER_S = 5.0
+
 # Protocol name and level of a CONNECT (3.1.2.1, 3.1.2.2).
 _CODECS: dict[tuple[str, int], ModuleType] = {("MQTT", v311.LEVEL): v311, ("MQTT", v5.LEVEL): v5}
+
+# The largest CONNECT there can be: six fields of 64 KiB. A stranger can't have more kept for it.
+_CONNECT_BYTES = 400 * 1024
 
 # What strangers say on the wrong port, by how they begin.
 _MISTAKES = (
@@ -64,7 +72,7 @@ class Connection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.reason: Reason | None = None  # why we close it; None: the peer went
         self._transport: asyncio.Transport | None = None
-        self._framer = Framer(broker.limits.packet_bytes)
+        self._framer = Framer(min(broker.limits.packet_bytes, _CONNECT_BYTES))
         self._waiting: deque[tuple[bytes, int]] = deque()
         self.busy = False
         self._reading = True
@@ -146,11 +154,22 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def later(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Finish this packet in a task; the following ones of this connection wait for it."""
+        """Finish this packet, in a task if it has to wait; the following ones of this connection wait for it."""
         self.busy = True
-        self.broker.tasks.spawn(self._finish(work), name=name)
+        begun = begin(self._guarded(work))
+        if isinstance(begun, Done):
+            self.busy = False
+        else:
+            self.broker.tasks.spawn(self._finish(begun), name=name)
 
-    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _finish(self, rest: Rest[None]) -> None:
+        try:
+            await rest
+        finally:
+            self.busy = False
+            self._process()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except MqttError as error:
@@ -158,9 +177,6 @@ class Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - one client's packet must not end more than its connection
             _log.exception("a packet could not be handled", extra={logs.ADDRESS: self.address})
             self.close(Reason.UNSPECIFIED_ERROR)
-        finally:
-            self.busy = False
-            self._process()
 
     def hold(self) -> None:
         """Stop reading: too many of its requests wait for their answers."""
@@ -187,6 +203,8 @@ class Connection(asyncio.Protocol):
             return
         self.codec = codec
         connect: Connect = codec.decode_connect(packet, header)
+        if connect.will is not None:
+            check_topic(connect.will.topic)
         self.state = State.LOGIN
         self.broker.admission.knocked(self)
         self.later(self._login(connect), name=f"login {self.address}")
@@ -221,9 +239,15 @@ class Connection(asyncio.Protocol):
         session, present = opened
         self.exchange = Exchange(self, session, self.codec, connect)
         self.state = State.OPEN
+        self._framer.limit = self.broker.limits.packet_bytes
         self.keepalive_limit_s = 1.5 * session.keep_alive
-        self.write(self.codec.connack(self._welcome(connect, session, present=present)))
+        welcome: bytes = self.codec.connack(self._welcome(connect, session, present=present))
+        fits = connect.maximum_packet_size is None or len(welcome) <= connect.maximum_packet_size
+        self.write(welcome if fits else b"")
         self.broker.opened(self, session)
+        if not fits:  # [MQTT-3.1.2-24]: nothing may be sent that is larger than the client takes
+            self.close(Reason.PACKET_TOO_LARGE, say=False)
+            return
         session.resume(self.broker.now)
 
     def _welcome(self, connect: Connect, session: Session, *, present: bool) -> Connack:
@@ -281,8 +305,14 @@ class Connection(asyncio.Protocol):
         self._end()
         if self.outbound_bytes() > self.broker.limits.outbound_bytes:
             self._transport.abort()
-        else:
-            self._transport.close()
+            return
+        self._transport.close()
+        if self.outbound_bytes():
+            asyncio.get_running_loop().call_later(_LINGER_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def abort(self) -> None:
         """Close at once; what has been written may be lost."""
@@ -303,6 +333,9 @@ class Connection(asyncio.Protocol):
         """The peer broke the protocol."""
         if self.exchange is None:
             self.broker.metrics.connections.refused.add("protocol_error")
+            if self.codec is v5 and self.state is State.NEW:
+                # An ill-formed CONNECT; 3.1.1 has no code for it (MQTT 5, 3.1.4)
+                self.write(v5.connack(Connack(session_present=False, reason=error.reason)))
         self._warn(f"protocol error: {error}")
         self.close(error.reason)
 

@@ -75,12 +75,13 @@ class Delivery:
         allowed = self._hooks.allowed_now(session, topic, Action.RECEIVE)
         return await self._hooks.allowed(session, topic, Action.RECEIVE) if allowed is None else allowed
 
-    def listens(self, topic: str) -> bool:
-        """Is there a connected session that would get a message on ``topic`` now?"""
+    def listens(self, topic: str, who: Callable[[Session], bool]) -> bool:
+        """Is there a connected session, of those meant, that would get a message on ``topic`` now?"""
         shared = self.router.match_shared(topic, look_only=True)
         chosen = self.router.match(topic) + [pair for members in shared for pair in members]
         return any(
-            session.connected and bool(self._hooks.allowed_now(session, topic, Action.RECEIVE)) for session, _ in chosen
+            session.connected and who(session) and bool(self._hooks.allowed_now(session, topic, Action.RECEIVE))
+            for session, _ in chosen
         )
 
     # -- retained messages

@@ -17,7 +17,8 @@ from amqtt.session import IncomingApplicationMessage
 from gateway import logs
 from gateway.contacts import Filter
 from gateway.model import Action, Outcome
-from gateway.topics import SHARE_PREFIX, is_valid_filter, is_valid_topic, split_share
+from gateway.tasks import Done, Rest, begin
+from gateway.topics import SHARE_PREFIX, is_valid_filter, split_share
 
 from .codec import v311
 from .codec.packets import (
@@ -36,6 +37,7 @@ from .codec.packets import (
     Subscription,
     Unsubscribe,
 )
+from .codec.strings import check_topic
 from .first_contact import facts_of
 from .message import Message
 
@@ -76,7 +78,7 @@ class Exchange:
         self._aliases: dict[int, str] = {}
         self._maximum_packet_size = connect.maximum_packet_size
         self._said = facts_of(connect, listener=connection.listener, tls=session.ssl_object)
-        self._errands: deque[Coroutine[Any, Any, Outcome]] = deque()
+        self._errands: deque[Coroutine[Any, Any, Outcome] | Rest[Outcome]] = deque()
         self._running = False
         session.link = self
         self.broker.note_contact(session, self._said)
@@ -85,6 +87,8 @@ class Exchange:
 
     def handle(self, packet: bytes, header: int) -> None:
         """Raises MqttError when the client broke the protocol."""
+        if packet[0] == 0x10:
+            raise MqttError(Reason.PROTOCOL_ERROR, "a second CONNECT [MQTT-3.1.0-2]")
         match self.codec.decode(packet, header):
             case Publish() as publish:
                 self._publish(publish)
@@ -109,8 +113,6 @@ class Exchange:
                 self._unsubscribe(packet_id, filters)
             case Disconnect() as disconnect:
                 self._disconnect(disconnect)
-            case Connect():
-                raise MqttError(Reason.PROTOCOL_ERROR, "a second CONNECT [MQTT-3.1.0-2]")
             case Auth():
                 raise MqttError(Reason.PROTOCOL_ERROR, "AUTH without an authentication method")
 
@@ -120,7 +122,7 @@ class Exchange:
             if expiry_s and not self.session.expiry_s:
                 raise MqttError(Reason.PROTOCOL_ERROR, "a session that ends can't be prolonged (MQTT 5, 3.14.2.2.2)")
             self.session.expiry_s = float(min(expiry_s, self.broker.limits.session_expiry_s))
-        self.graceful = disconnect.reason != Reason.DISCONNECT_WITH_WILL
+        self.graceful = disconnect.reason == Reason.SUCCESS  # with any other the will is wanted [MQTT-3.1.2-8]
         self.connection.close(Reason.SUCCESS, say=False)
 
     # -- PUBLISH
@@ -145,13 +147,9 @@ class Exchange:
         if self.connection.spent_messages > limits.messages_per_second:
             raise MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more messages a second than limits.messages_per_second")
         self._unalias(publish)
-        if not is_valid_topic(publish.topic) or publish.topic.startswith("$"):
-            # Topics with "$" are the server's (4.7.2); a wildcard in a topic is a violation [MQTT-3.3.2-2].
-            if publish.topic.startswith("$") and is_valid_topic(publish.topic):
-                self._judged(publish, allowed=False)
-                return
-            raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name is empty or holds a wildcard [MQTT-3.3.2-2]")
-        if len(publish.topic) > limits.topic_bytes or publish.topic.count("/") >= limits.topic_levels:
+        check_topic(publish.topic)  # [MQTT-3.3.2-2]
+        is_too_long = len(publish.topic) > limits.topic_bytes or publish.topic.count("/") >= limits.topic_levels
+        if is_too_long or publish.topic.startswith("$"):  # those are the server's own (4.7.2)
             self._judged(publish, allowed=False)
             return
         if publish.qos == 2 and publish.packet_id in self.session.received:
@@ -226,12 +224,29 @@ class Exchange:
     # -- work that plugins leave for later, in order
 
     def _errand(self, work: Coroutine[Any, Any, Outcome]) -> None:
-        self._errands.append(work)
+        if not self._running:
+            begun = self._begin(work)
+            if isinstance(begun, Done):
+                self._reply(begun.value)
+                return
+            self._running = True
+            self._errands.append(begun)
+            self.broker.tasks.spawn(self._run_errands(), name=f"requests {self.session.client_id}")
+        else:
+            self._errands.append(work)
         if len(self._errands) >= self.broker.limits.requests_waiting:
             self.connection.hold()
-        if not self._running:
-            self._running = True
-            self.broker.tasks.spawn(self._run_errands(), name=f"requests {self.session.client_id}")
+
+    def _begin(self, work: Coroutine[Any, Any, Outcome]) -> Done[Outcome] | Rest[Outcome]:
+        try:
+            return begin(work)
+        except Exception:  # noqa: BLE001 - a plugin's fault is not the client's
+            _log.exception("a plugin failed on a request", extra={logs.CLIENT_ID: self.session.client_id})
+            return Done(Outcome(route=False))
+
+    def _reply(self, outcome: Outcome) -> None:
+        for reply in outcome.replies:
+            self.session.reply(reply)
 
     async def _run_errands(self) -> None:
         try:
@@ -239,18 +254,18 @@ class Exchange:
                 work = self._errands[0]
                 try:
                     outcome = await work
-                except Exception:  # noqa: BLE001 - a plugin's fault is not the client's
+                except Exception:  # noqa: BLE001 - see _begin
                     _log.exception("a plugin failed on a request", extra={logs.CLIENT_ID: self.session.client_id})
                     outcome = Outcome(route=False)
                 del self._errands[0]
-                for reply in outcome.replies:
-                    self.session.reply(reply)
+                self._reply(outcome)
                 if len(self._errands) < self.broker.limits.requests_waiting:
                     self.connection.release()
         finally:
             self._running = False
-            for work in self._errands:  # the gateway stops
-                work.close()
+            for left in self._errands:  # the gateway stops
+                if not isinstance(left, Rest):
+                    left.close()
             self._errands.clear()
 
     # -- SUBSCRIBE, UNSUBSCRIBE
@@ -312,7 +327,7 @@ class Exchange:
                 topic=subscription.filter,
                 qos=subscription.qos,
             )
-        self.connection.write(self.codec.suback(subscribe.packet_id, answers))
+        self._answer(self.codec.suback(subscribe.packet_id, answers))
         self.broker.note_contact(
             self.session,
             self._said,
@@ -335,7 +350,13 @@ class Exchange:
             self.broker.hooks.fire(
                 BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=self.session.client_id, topic=topic_filter
             )
-        self.connection.write(self.codec.unsuback(packet_id, answers))
+        self._answer(self.codec.unsuback(packet_id, answers))
+
+    def _answer(self, packet: bytes) -> None:
+        """Of the answers only these two grow with what was asked."""
+        if self._maximum_packet_size is not None and len(packet) > self._maximum_packet_size:
+            raise MqttError(Reason.PACKET_TOO_LARGE, "the answer would be larger than the client takes [MQTT-3.1.2-24]")
+        self.connection.write(packet)
 
     # -- the session's link
 

@@ -1,7 +1,8 @@
 """TLS and PROXY before MQTT: sockets come in and go on as connections; who failed, and by what mistake, goes to the log.
 
-The event loop's own TLS server is silent about a handshake that fails, and that is the likeliest trouble on a site: a dock
-that does not trust the certificate. No peer may hold a handshake open beyond the time limit, or more of them than there is room.
+The event loop's own server is silent about a TLS handshake that fails, and that is the likeliest trouble on a site: a dock that
+does not trust the certificate. And without free descriptors it spins, or closes its socket for good. No peer may hold a
+handshake open beyond the time limit, or more of them than there is room.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Without a free descriptor accepting fails at once and for every socket that waits: try again when some may be free.
 _FULL_S = 0.1
+# Sockets accepted in one go; connected docks want the loop too.
+_AT_ONCE = 64
 # The peer has gone before it was accepted (accept(2)).
 _GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
 
@@ -80,31 +83,46 @@ class Handshakes:
         self._timeout_s = timeout_s
         self._proxies = proxies
         self._running: dict[asyncio.Task[Any], None] = {}  # oldest first
-        self._acceptor = broker.tasks.spawn(self._accept(), name=f"accept {listener}")
+        self._loop = asyncio.get_running_loop()
+        self._retry: asyncio.TimerHandle | None = None
+        self._listen()
 
     def close(self) -> None:
         """No new handshakes, and no further step of those under way; idempotent."""
-        for task in (self._acceptor, *self._running):
+        if self._retry is not None:
+            self._retry.cancel()
+        self._loop.remove_reader(self._socket)
+        for task in list(self._running):
             task.cancel()
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _listen(self) -> None:
+        self._loop.add_reader(self._socket, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
             try:
-                client, peer = await loop.sock_accept(self._socket)
+                client, peer = self._socket.accept()
+            except BlockingIOError:
+                return
             except OSError as error:
-                if error.errno not in _GONE:
-                    self._warn("", f"no further connection can be accepted: {error.strerror or error}")
-                    await asyncio.sleep(_FULL_S)
-                continue
-            if len(self._running) >= self._broker.limits.pending_connections:
-                self._broker.metrics.connections.refused.add("crowded_out")
-                oldest = next(iter(self._running))
-                del self._running[oldest]
-                oldest.cancel()
-            task = self._broker.tasks.spawn(self._greet(client, str(peer[0])), name=f"handshake {peer[0]}")
-            self._running[task] = None
-            task.add_done_callback(partial(self._ended, client))
+                if error.errno in _GONE:
+                    continue
+                self._warn("", f"no further connection can be accepted: {error.strerror or error}")
+                self._loop.remove_reader(self._socket)
+                self._retry = self._loop.call_later(_FULL_S, self._listen)
+                return
+            client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+            self._begin(client, str(peer[0]))
+
+    def _begin(self, client: socket.socket, address: str) -> None:
+        if len(self._running) >= self._broker.limits.pending_connections:
+            self._broker.metrics.connections.refused.add("crowded_out")
+            oldest = next(iter(self._running))
+            del self._running[oldest]
+            oldest.cancel()
+        task = self._broker.tasks.spawn(self._greet(client, address), name=f"handshake {address}")
+        self._running[task] = None
+        task.add_done_callback(partial(self._ended, client))
 
     def _ended(self, client: socket.socket, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)
@@ -117,7 +135,7 @@ class Handshakes:
             if self._proxies:
                 async with asyncio.timeout(self._timeout_s):
                     origin = await read_header(client, address, self._proxies)
-            await asyncio.get_running_loop().connect_accepted_socket(
+            await self._loop.connect_accepted_socket(
                 partial(self._make, origin),
                 client,
                 ssl=context,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from amqtt.contexts import Action as AmqttAction
 from amqtt.events import BrokerEvents
-from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin
 
 from gateway.model import Action, Outcome
 
@@ -60,6 +60,14 @@ class SessionObserver(Protocol):
 Now = Callable[..., bool | None]
 
 
+async def _in_a_task(plugin: BasePlugin[Any]) -> None:
+    """Amqtt calls its plugins in tasks, and time limits and network libraries need one. Those that say ``begins_at_once``
+    do without until their first wait: then a packet that needs no wait is handled without one (``gateway.tasks.begin``).
+    """
+    if not getattr(plugin, "begins_at_once", False):
+        await asyncio.sleep(0)
+
+
 class Hooks:
     def __init__(self, manager: PluginManager[Any], tasks: Tasks) -> None:
         self._plugins = list(manager.plugins)
@@ -83,6 +91,7 @@ class Hooks:
         accepted = False
         for plugin in self._auth:
             try:
+                await _in_a_task(plugin)
                 answer = await plugin.authenticate(session=session)
             except Exception:  # noqa: BLE001 - the wall
                 _log.exception("a login plugin failed: the login is refused", extra={"plugin": type(plugin).__name__})
@@ -117,6 +126,7 @@ class Hooks:
     async def allowed(self, session: Session, topic: str, action: Action) -> bool:
         for plugin in self._topic:
             try:
+                await _in_a_task(plugin)
                 answer = await plugin.topic_filtering(session=session, topic=topic, action=_ACTIONS[action])
             except Exception:  # noqa: BLE001 - the wall
                 _log.exception("a topic plugin failed: denied", extra={"plugin": type(plugin).__name__})

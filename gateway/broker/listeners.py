@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class _Door:
     name: str
     settings: ListenerSettings
     socket: socket.socket
-    server: asyncio.Server | Handshakes
+    server: Handshakes
 
     @property
     def address(self) -> tuple[str, int]:
@@ -56,15 +55,15 @@ class Listeners:
         """Raises ConfigError (an address that can't be had, a certificate that can't be used) with everything closed again."""
         try:
             for name, settings in self._settings.items():
-                self._doors[name] = await self._open_one(name, settings)
+                self._doors[name] = self._open_one(name, settings)
         except BaseException:
             await self.close()
             raise
 
-    async def _open_one(self, name: str, settings: ListenerSettings) -> _Door:
+    def _open_one(self, name: str, settings: ListenerSettings) -> _Door:
         bound = _listen(name, settings.bind)
         try:
-            server = await self._serve(name, settings, bound)
+            server = self._serve(name, settings, bound)
         except BaseException:
             bound.close()
             raise
@@ -76,27 +75,23 @@ class Listeners:
         )
         return door
 
-    async def _serve(self, name: str, settings: ListenerSettings, bound: socket.socket) -> asyncio.Server | Handshakes:
+    def _serve(self, name: str, settings: ListenerSettings, bound: socket.socket) -> Handshakes:
         kind = WebSocketConnection if settings.type == "ws" else Connection
-        if settings.ssl or settings.proxy_protocol:
-            return Handshakes(
-                self._broker,
-                name,
-                bound,
-                server_context(name, settings) if settings.ssl else None,
-                lambda origin: kind(self._broker, name, origin),
-                timeout_s=self._connect_timeout_s,
-                proxies=settings.trusted_proxies,
-            )
-        return await asyncio.get_running_loop().create_server(
-            lambda: kind(self._broker, name), sock=bound.dup(), backlog=_BACKLOG
+        return Handshakes(
+            self._broker,
+            name,
+            bound,
+            server_context(name, settings) if settings.ssl else None,
+            lambda origin: kind(self._broker, name, origin),
+            timeout_s=self._connect_timeout_s,
+            proxies=settings.trusted_proxies,
         )
 
     async def reload(self) -> list[str]:
         """Read certificates, keys, CAs and revocation lists again. Returns what went wrong; there the old ones stay in use."""
         problems = []
         for door in self._doors.values():
-            if not isinstance(door.server, Handshakes) or not door.settings.ssl:
+            if not door.settings.ssl:
                 continue
             try:
                 door.server.context = server_context(door.name, door.settings)

@@ -39,7 +39,9 @@ class Message:
         """What goes out with it: the expiry is what is left of it, in whole seconds (MQTT 5, 3.3.2.3.3)."""
         if self.expires_at is None or self.properties is None:
             return self.properties
-        return replace(self.properties, message_expiry_s=max(1, math.ceil(self.expires_at - now)))
+        # rounded first: of now + 10 - now a float makes a little more than 10 now and then, and that is not eleven seconds
+        left_s = math.ceil(round(self.expires_at - now, 3))
+        return replace(self.properties, message_expiry_s=max(1, left_s))
 
     @property
     def size(self) -> int:

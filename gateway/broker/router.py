@@ -42,8 +42,9 @@ class _Group(Generic[S]):
     def order(self) -> list[tuple[S, Subscription]]:
         """The members, beginning with whose turn it is; the next call begins one later."""
         members = list(self.members.items())
-        self.turn = (self.turn + 1) % len(members)
-        return members[self.turn :] + members[: self.turn]
+        turn = self.turn % len(members)
+        self.turn = turn + 1
+        return members[turn:] + members[:turn]
 
 
 class Router(Generic[S]):

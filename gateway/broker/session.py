@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 IDENTITY = "dockgate.identity"
 # Under which it may leave the Reason that CONNACK is to give; without one it is "not authorized".
 REFUSAL = "dockgate.refusal"
+# Under which the broker leaves why the connection has ended, for ``session_closed``.
+CLOSED = "dockgate.closed"
 
 
 class Closable(Protocol):
@@ -122,6 +124,7 @@ class Session(AmqttSession):
         self._dropped = dropped
         self._queue: deque[Delivery] = deque()
         self._queued_bytes = 0
+        self._again: dict[int, None] = {}  # in flight since a connection before this one, and not sent on this one yet
         self._next_id = 0
 
     def __repr__(self) -> str:
@@ -178,7 +181,7 @@ class Session(AmqttSession):
                 )
             return
         delivery = Delivery(message, qos, retain, subscription_ids)
-        if link is not None and not self._queue and len(self.inflight_out) < self.window:
+        if link is not None and not self._queue and self._has_room():
             self._send(link, delivery)
         else:
             self._enqueue(delivery)
@@ -190,6 +193,10 @@ class Session(AmqttSession):
         if qos == 0 and self.link is None:
             return
         self.deliver(Message(outgoing.topic, outgoing.payload, qos=qos), qos=qos)
+
+    def _has_room(self) -> bool:
+        """For one more of QoS 1 or 2; the client may take fewer now than on its last connection [MQTT-3.3.4-9]."""
+        return len(self.inflight_out) - len(self._again) < self.window
 
     def _send(self, link: Link, delivery: Delivery) -> None:
         packet_id = self._free_id()
@@ -229,73 +236,98 @@ class Session(AmqttSession):
     def drain(self, now: float) -> None:
         """Send what waits, as far as the window allows."""
         link = self.link
-        while link is not None and self._queue and (not self._queue[0].qos or len(self.inflight_out) < self.window):
-            delivery = self._queue.popleft()
-            self._queued_bytes -= delivery.message.size
-            expires_at = delivery.message.expires_at
-            if expires_at is not None and expires_at <= now:
-                continue
-            if delivery.qos:
-                self._send(link, delivery)
-            else:
-                link.send_publish(
-                    delivery.message,
-                    qos=0,
-                    retain=delivery.retain,
-                    dup=False,
-                    packet_id=0,
-                    subscription_ids=delivery.subscription_ids,
-                )
+        if link is None:
+            return
+        while self._again and self._has_room():
+            self._send_again(link, next(iter(self._again)))
+        while self._queue and (not self._queue[0].qos or self._has_room()):
+            self._send_queued(link, self._queue.popleft(), now)
+
+    def _send_queued(self, link: Link, delivery: Delivery, now: float) -> None:
+        self._queued_bytes -= delivery.message.size
+        expires_at = delivery.message.expires_at
+        if expires_at is not None and expires_at <= now:
+            return
+        if delivery.qos:
+            self._send(link, delivery)
+        else:
+            link.send_publish(
+                delivery.message,
+                qos=0,
+                retain=delivery.retain,
+                dup=False,
+                packet_id=0,
+                subscription_ids=delivery.subscription_ids,
+            )
+
+    def _send_again(self, link: Link, packet_id: int) -> None:
+        del self._again[packet_id]
+        delivery = self.inflight_out[packet_id]
+        sent = link.send_publish(
+            delivery.message,
+            qos=delivery.qos,
+            retain=delivery.retain,
+            dup=True,
+            packet_id=packet_id,
+            subscription_ids=delivery.subscription_ids,
+        )
+        if not sent:
+            del self.inflight_out[packet_id]
 
     def resume(self, now: float) -> None:
         """After a reconnect: unacknowledged messages again in their order, with DUP, then the queue (MQTT 3.1.1, 4.4)."""
         link = self.link
         if link is None:
             return
+        self._again = {packet_id: None for packet_id, delivery in self.inflight_out.items() if not delivery.released}
         for packet_id, delivery in list(self.inflight_out.items()):
             if delivery.released:
                 link.send_pubrel(packet_id)
-            elif not link.send_publish(
-                delivery.message,
-                qos=delivery.qos,
-                retain=delivery.retain,
-                dup=True,
-                packet_id=packet_id,
-                subscription_ids=delivery.subscription_ids,
-            ):
-                del self.inflight_out[packet_id]
+            elif self._has_room():
+                self._send_again(link, packet_id)
         self.drain(now)
+        # QoS 0 does not wait for the window, and what is published from now on must not overtake it (4.6)
+        waiting, self._queue = self._queue, deque()
+        for delivery in waiting:
+            if delivery.qos:
+                self._queue.append(delivery)
+            else:
+                self._send_queued(link, delivery, now)
 
     # -- acknowledgements of what we sent
 
     def puback(self, packet_id: int, now: float) -> None:
         delivery = self.inflight_out.get(packet_id)
         if delivery is not None and delivery.qos == 1:
-            del self.inflight_out[packet_id]
-            self.drain(now)
+            self._acknowledged(packet_id, now)
 
     def pubrec(self, packet_id: int, *, failed: bool, now: float) -> bool:
         """True: answer with PUBREL. An unknown identifier is answered too, or its sender would never be rid of it."""
         delivery = self.inflight_out.get(packet_id)
         if failed:
             if delivery is not None:
-                del self.inflight_out[packet_id]
-                self.drain(now)
+                self._acknowledged(packet_id, now)
             return False
         if delivery is not None and delivery.qos == 2:
             delivery.released = True
+            self._again.pop(packet_id, None)
         return True
 
     def pubcomp(self, packet_id: int, now: float) -> None:
         delivery = self.inflight_out.get(packet_id)
         if delivery is not None and delivery.released:
-            del self.inflight_out[packet_id]
-            self.drain(now)
+            self._acknowledged(packet_id, now)
+
+    def _acknowledged(self, packet_id: int, now: float) -> None:
+        del self.inflight_out[packet_id]
+        self._again.pop(packet_id, None)
+        self.drain(now)
 
     def end(self) -> None:
         """Forget everything: the session is over."""
         self.link = None
         self.inflight_out.clear()
+        self._again.clear()
         self.received.clear()
         self._queue.clear()
         self._queued_bytes = 0

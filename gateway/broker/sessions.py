@@ -37,7 +37,8 @@ class Sessions:
         self._clock = clock
         self._will_due = will_due
         self._table: dict[str, Session] = {}
-        self._by_account: Counter[str] = Counter()
+        self._by_account: Counter[str] = Counter()  # connections
+        self._sessions_of: Counter[str] = Counter()
         self._waiting: dict[Session, float] = {}  # absent ones: when their next time limit is
 
     def __iter__(self) -> Iterator[Session]:
@@ -70,6 +71,9 @@ class Sessions:
                 self._waiting.pop(old, None)
                 old.take(session)  # a delayed will of before is not due any more (MQTT 5, 3.1.3.2.2)
                 session, present = old, True
+        if not present:
+            self._make_room(session.account)
+            self._sessions_of[session.account] += 1
         session.clean_session = connect.clean_start
         session.expiry_s = self._expiry_of(connect)
         session.window = min(connect.receive_maximum, self._limits.inflight)
@@ -78,6 +82,16 @@ class Sessions:
         self._by_account[session.account] += 1
         self._metrics.messages.sessions = len(self._table)
         return session, present
+
+    def _make_room(self, account: str) -> None:
+        """What waits for its client costs as much as a connection: an account may have as many of both together as of
+        connections, and who has been away longest goes first.
+        """
+        most = self._limits.connections_per_account
+        if most and self._sessions_of[account] >= most:
+            longest = next((session for session in self._waiting if session.account == account), None)
+            if longest is not None:
+                self.end(longest)
 
     def _expiry_of(self, connect: Connect) -> float:
         """3.1.1 has no interval: clean ends with the connection, the rest is kept as long as we keep any (MQTT 5, 3.1.2.11.2)."""
@@ -122,6 +136,9 @@ class Sessions:
         """Forget it with its subscriptions and its queue. A will that still waits is due now (MQTT 5, 3.1.3.2.2)."""
         if self._table.get(session.client_id) is session:
             del self._table[session.client_id]
+            self._sessions_of[session.account] -= 1
+            if not self._sessions_of[session.account]:
+                del self._sessions_of[session.account]
         self._waiting.pop(session, None)
         for topic_filter in list(session.subscriptions):
             self._router.unsubscribe(session, topic_filter)

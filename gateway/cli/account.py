@@ -8,22 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway import passwords, topics
 from gateway.cli import render, secrets
-from gateway.cli.context import Change, Cli, Db
+from gateway.cli.context import Change, Cli
 from gateway.cli.options import AskPassword, Output, PasswordStdin, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import iso, local
-from gateway.errors import UsageError
-from gateway.model import Account, Role
-from gateway.store import accounts, lockouts
+from gateway.cli.times import local
+from gateway.model import Role
+from gateway.operations import accounts
+from gateway.operations.credentials import hashed
+from gateway.store import accounts as stored
 
 app = noun(
     "Who may connect: docks, services (a platform), observers (read only). "
     "A running gateway obeys a change within a second and closes connections that it ends."
 )
 
-MAX_NAME = 64
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account.", show_default=False)]
 
 _COLUMNS = (
@@ -77,55 +76,37 @@ def add(
 ) -> None:
     """Add an account. Without a password one is made, and shown this once."""
     cli = Cli.of(ctx, output)
-    check_name(name)
-    if sn is not None and role is not Role.DOCK:
-        raise UsageError(f"--sn is for a dock, not for a {role}")
-    if sn is not None and not topics.is_valid_sn(sn):
-        raise UsageError(f"--sn {sn!r}: not a serial number")
-    if sys and role is not Role.SERVICE:
-        raise UsageError(f"--sys is for a service, not for a {role}")
+    accounts.check(name, role=role, sn=sn, can_read_sys=sys, prefix="--")
     made, password_hash = _hashed(password_stdin=password_stdin, ask_password=ask_password)
 
-    def work(change: Change) -> Account:
-        account = accounts.add(
-            change.db,
-            name=name,
+    def work(change: Change) -> dict[str, Any]:
+        return accounts.add(
+            change,
+            name,
             role=role,
             sn=sn,
             organization_id=org,
-            password_hash=password_hash,
             can_read_sys=sys,
-            now=change.now,
+            password_hash=password_hash,
         )
-        change.audit("account.add", name, role=role.value, dock=sn, organization_id=org)
-        return account
 
-    _show_with_password(cli, describe(cli.change(work)), made)
+    _show_with_password(cli, cli.change(work), made)
 
 
 @app.command("list", epilog=example("dockgate account list"))
 def list_accounts(ctx: typer.Context, output: Output = None) -> None:
     """All accounts."""
     cli = Cli.of(ctx, output)
-    found = [describe(account) for account in cli.read(accounts.list_all)]
-    render.rows(found, cli.format, _COLUMNS, empty="no accounts: dockgate account add NAME --role dock")
+    render.rows(
+        cli.read(accounts.every), cli.format, _COLUMNS, empty="no accounts: dockgate account add NAME --role dock"
+    )
 
 
 @app.command("show", epilog=example("dockgate account show dock-7"))
 def show(ctx: typer.Context, name: Name, output: Output = None) -> None:
     """One account, and what is locked for it after wrong passwords."""
     cli = Cli.of(ctx, output)
-
-    def query(db: Db) -> dict[str, Any]:
-        result = describe(accounts.get(db, name))
-        result["locks"] = [
-            {"address": lock.address, "failures": lock.failures, "locked_until": iso(lock.locked_until)}
-            for lock in lockouts.get_all(db)
-            if lock.account == name
-        ]
-        return result
-
-    found = cli.read(query)
+    found = cli.read(accounts.show, name)
     locks = [lock for lock in found["locks"] if lock["locked_until"] is not None]
     render.record(found, cli.format, columns=_DETAILS)
     if cli.is_table and locks:
@@ -148,12 +129,10 @@ def passwd(
     cli = Cli.of(ctx, output)
     made, password_hash = _hashed(password_stdin=password_stdin, ask_password=ask_password)
 
-    def work(change: Change) -> Account:
-        account = accounts.set_password(change.db, name, password_hash, change.now)
-        change.audit("account.passwd", name, made=made is not None, dock=account.sn)
-        return account
+    def work(change: Change) -> dict[str, Any]:
+        return accounts.set_password(change, name, password_hash, made=made is not None)
 
-    _show_with_password(cli, describe(cli.change(work)), made)
+    _show_with_password(cli, cli.change(work), made)
 
 
 @app.command("enable", epilog=example("dockgate account enable dock-7"))
@@ -172,63 +151,25 @@ def disable(ctx: typer.Context, name: Name, output: Output = None) -> None:
 def unlock(ctx: typer.Context, name: Name, output: Output = None) -> None:
     """Forget the wrong passwords that locked an account."""
     cli = Cli.of(ctx, output)
-
-    def work(change: Change) -> int:
-        cleared = lockouts.clear(change.db, name)
-        if not cleared:
-            accounts.get(change.db, name)
-        change.audit("account.unlock", name, cleared=cleared)
-        return cleared
-
-    cleared = cli.change(work)
+    found = cli.change(lambda change: accounts.unlock(change, name))
+    cleared = found["cleared"]
     text = f"{render.visible(name)}: {cleared} lock{'s' * (cleared != 1)} cleared"
-    render.record({"account": name, "cleared": cleared}, cli.format, text=text)
+    render.record(found, cli.format, text=text)
 
 
 @app.command("delete", epilog=example("dockgate account delete dock-7 --yes"))
 def delete(ctx: typer.Context, name: Name, yes: Yes = False, output: Output = None) -> None:
     """Delete an account, and end its live connections."""
     cli = Cli.of(ctx, output)
-    cli.read(accounts.get, name)
+    cli.read(stored.get, name)
     cli.confirm(f"Delete the account {render.visible(name)}?", yes=yes)
-
-    def work(change: Change) -> None:
-        sn = accounts.get(change.db, name).sn
-        accounts.delete(change.db, name)
-        change.audit("account.delete", name, dock=sn)
-
-    cli.change(work)
-    render.record({"account": name, "deleted": True}, cli.format, text=f"{render.visible(name)}: deleted")
-
-
-def check_name(name: str) -> None:
-    """1 to 64 visible characters without spaces: it is typed on a remote controller. Errors: ``UsageError``."""
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable() or any(char.isspace() for char in name):
-        raise UsageError(f"an account's name is 1 to {MAX_NAME} visible characters without spaces")
-
-
-def describe(account: Account) -> dict[str, Any]:
-    """The keys are a promise; the hash is not among them."""
-    return {
-        "account": account.name,
-        "role": account.role.value,
-        "sn": account.sn,
-        "organization_id": account.organization_id,
-        "enabled": account.enabled,
-        "can_read_sys": account.can_read_sys,
-        "created_at": iso(account.created_at),
-        "changed_at": iso(account.changed_at),
-        "last_login_at": iso(account.last_login_at),
-    }
+    found = cli.change(lambda change: accounts.delete(change, name))
+    render.record(found, cli.format, text=f"{render.visible(name)}: deleted")
 
 
 def _hashed(*, password_stdin: bool, ask_password: bool) -> tuple[str | None, str]:
     """The password that was made (None when it was chosen), and the hash to store."""
-    chosen = secrets.chosen_password(from_stdin=password_stdin, ask=ask_password)
-    if chosen is not None:
-        return None, passwords.hash_chosen(chosen)
-    made = passwords.generate()
-    return made, passwords.hash_generated(made)
+    return hashed(secrets.chosen_password(from_stdin=password_stdin, ask=ask_password))
 
 
 def _show_with_password(cli: Cli, result: dict[str, Any], made: str | None) -> None:
@@ -242,11 +183,6 @@ def _show_with_password(cli: Cli, result: dict[str, Any], made: str | None) -> N
 
 
 def _switch(cli: Cli, name: str, *, enabled: bool) -> None:
-    def work(change: Change) -> Account:
-        account = accounts.set_enabled(change.db, name, enabled, change.now)
-        change.audit("account.enable" if enabled else "account.disable", name, dock=account.sn)
-        return account
-
-    result = describe(cli.change(work))
+    result = cli.change(lambda change: accounts.switch(change, name, enabled=enabled))
     text = f"{render.visible(name)}: {'enabled' if enabled else 'disabled'}"
     render.record(result, cli.format, text=text)

@@ -4,22 +4,14 @@ out; never a password, which nobody knows after it was made.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from gateway import pki
 from gateway.cli import render
-from gateway.cli.context import Cli, Db
+from gateway.cli.context import Cli
 from gateway.cli.options import Output, example
-from gateway.cli.org import usable_code
-from gateway.cli.times import now_ms
-from gateway.config import Config, ListenerSettings
-from gateway.errors import DockgateError, NotFoundError
-from gateway.model import Account, BindingCode, Role
-from gateway.store import accounts, codes, organizations
+from gateway.operations.card import invitation, missing_of, place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -47,56 +39,6 @@ def card(
         render.note(f"hint: {missing}: {hint}")
 
 
-def place(config: Config) -> dict[str, Any]:
-    """Where docks connect to: ``address``, ``port``, ``tls``. The card section of the configuration wins over guesses."""
-    listener = best_listener(config)
-    own = config.dockgate.card
-    address = own.address or (_guess(listener) if listener else None)
-    port = own.port or (listener.bind.port if listener else None)
-    return {"address": address, "port": port or None, "tls": bool(listener and listener.ssl)}
-
-
-def best_listener(config: Config, *, tls: bool | None = None) -> ListenerSettings | None:
-    """The one for docks: MQTT over TLS, else MQTT without, open to others rather than to this machine only.
-
-    ``tls`` None: whichever there is.
-    """
-    fitting = [one for one in config.listeners.values() if one.type == "tcp" and tls in {None, one.ssl}]
-    return max(fitting, key=lambda one: (one.ssl, not one.bind.is_loopback), default=None)
-
-
-def invitation(db: Db, *, account: str | None, org: str | None, now: int) -> dict[str, Any]:
-    """``account``, ``organization_id``, ``binding_code`` that go together; null for what there is none of."""
-    known = accounts.list_all(db)
-    chosen = accounts.get(db, account) if account is not None else _first_dock(known, org)
-    if chosen is not None and chosen.role is not Role.DOCK:
-        raise NotFoundError(f"account {chosen.name} is for a {chosen.role}, not for a dock")
-    everybody = organizations.list_all(db)
-    organization_id = org or (chosen.organization_id if chosen else None)
-    if organization_id is not None:
-        organizations.get(db, organization_id)
-    elif everybody:
-        organization_id = everybody[0].id
-    code = _code(codes.list_for(db, organization_id), organization_id, chosen, now)
-    return {
-        "account": chosen.name if chosen else None,
-        "organization_id": organization_id,
-        "binding_code": code.code if code else None,
-    }
-
-
-def missing_of(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the card lacks, and the command that makes it."""
-    organization_id = found["organization_id"]
-    lacking = [
-        ("address", "the address is not known", "set dockgate.card.address in the configuration"),
-        ("account", "no account for a dock", "dockgate account add NAME --role dock"),
-        ("organization_id", "no organization", "dockgate org add NAME"),
-        ("binding_code", "no usable binding code", f"dockgate org code add {organization_id or 'ID'}"),
-    ]
-    return [(what, hint) for key, what, hint in lacking if found[key] is None]
-
-
 def text_of(found: dict[str, Any], *, password: str | None = None) -> str:
     """The card as Pilot 2 asks for it, field by field."""
     scheme = "ssl" if found["tls"] else "tcp"
@@ -112,49 +54,3 @@ def text_of(found: dict[str, Any], *, password: str | None = None) -> str:
         ("Device binding code", render.cell(found["binding_code"])),
     ]
     return "Type into Pilot 2:\n\n" + render.paired(pairs, indent="  ")
-
-
-def _first_dock(known: Sequence[Account], org: str | None) -> Account | None:
-    """An account that a new dock can use comes before one that has its dock already."""
-    docks = [one for one in known if one.role is Role.DOCK and one.enabled and org in {None, one.organization_id}]
-    return min(
-        docks, key=lambda one: (one.sn is not None and one.last_login_at is not None, one.created_at), default=None
-    )
-
-
-def _code(
-    all_codes: list[BindingCode], organization_id: str | None, account: Account | None, now: int
-) -> BindingCode | None:
-    if organization_id is None:
-        return None
-    return usable_code(all_codes, organization_id, now, sn=account.sn if account else None)
-
-
-def _guess(listener: ListenerSettings) -> str | None:
-    """What others may reach this machine by: a name of the certificate, since a dock checks it; else the bind address."""
-    names = [name for name in _certificate_names(listener) if not name.startswith("*")]
-    if names:
-        return min(names, key=_strangeness)
-    return None if listener.bind.is_wildcard else listener.bind.host
-
-
-def _certificate_names(listener: ListenerSettings) -> tuple[str, ...]:
-    if listener.certfile is None:
-        return ()
-    try:
-        return pki.inspect(listener.certfile, now=now_ms()).sans
-    except DockgateError:  # `check` and `doctor` say what is wrong with it
-        return ()
-
-
-def _strangeness(name: str) -> int:
-    """How likely a name fails on a dock: a bare host name needs this site's name server, a loopback name never works."""
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        if name == "localhost" or name.startswith("localhost."):
-            return 4
-        return 0 if "." in name else 3
-    if address.is_loopback:
-        return 5
-    return 1 if address.version == 4 else 2

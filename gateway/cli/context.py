@@ -9,26 +9,25 @@ import os
 import pwd
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from sqlite3 import Connection as Db
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from gateway import config as configuration
 from gateway import logs
+from gateway.backup import placing
 from gateway.cli import render
 from gateway.cli.options import Globals
 from gateway.cli.render import Format
 from gateway.cli.times import now_ms
 from gateway.config import Config
-from gateway.config.loading import PATH_VARIABLE
+from gateway.config.loading import PATH_VARIABLE, SEARCHED
 from gateway.errors import RefusedError
-from gateway.store import audit
+from gateway.operations.change import Change, Db, Who, perform
 from gateway.store.connection import Store
 
-__all__ = ["Change", "Cli", "Db", "actor"]
+__all__ = ["Change", "Cli", "Db", "actor", "who"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,32 +42,10 @@ def actor() -> str:
         return f"cli:{uid}"
 
 
-@dataclass(slots=True)
-class Change:
-    """One transaction of an operator: what it does to ``db`` it tells to ``audit``."""
-
-    db: Db
-    now: int
-    entries: list[audit.Entry] = field(default_factory=list)
-
-    def audit(self, action: str, target: str, **detail: Any) -> None:  # noqa: ANN401 - any JSON
-        """``detail`` must hold no secret; what is None is left out. ``dock`` names the dock that this concerns."""
-        told = {key: value for key, value in detail.items() if value is not None}
-        if by := os.environ.get("SUDO_USER"):
-            told["sudo_user"] = by  # root's name alone would not tell who it was
-        self.entries.append(
-            audit.Entry(at=self.now, actor=actor(), action=action, target=target, outcome="ok", detail=told)
-        )
-
-
-def perform(db: Db, work: Callable[[Change], T], now: int) -> T:
-    """``work`` and its audit entries; runs inside the store's transaction."""
-    change = Change(db, now)
-    result = work(change)
-    if not change.entries:
-        raise RuntimeError("a change without an audit entry")
-    audit.append(db, change.entries)
-    return result
+def who() -> Who:
+    """``actor``, and who called root: that name alone would not tell who it was."""
+    by = os.environ.get("SUDO_USER")
+    return Who(actor(), {"sudo_user": by} if by else {})
 
 
 class Cli:
@@ -108,7 +85,19 @@ class Cli:
     def config(self, extra: Mapping[str, str] | None = None) -> Config:
         """``extra`` is laid over the environment. Errors: ``ConfigError``."""
         env = {**os.environ, **(extra or {})}
-        return configuration.load(configuration.find(self._given.config, env), env)
+        return configuration.load(self.config_path(), env)
+
+    def config_path(self, *, may_be_missing: bool = False) -> Path:
+        """Where the configuration is; what a killed `init` or `backup restore` has begun there is finished first.
+
+        ``may_be_missing``: a name that was given is enough. Errors: ``ConfigError``.
+        """
+        given = self._given.config or (Path(os.environ[PATH_VARIABLE]) if os.environ.get(PATH_VARIABLE) else None)
+        for candidate in [given] if given else SEARCHED:
+            placing.finish(candidate.absolute().parent)
+        if given and may_be_missing:
+            return given.absolute()
+        return configuration.find(self._given.config, os.environ).absolute()
 
     def read(self, query: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``query`` on the database of the configuration. Nothing is written, migrated or waited for."""
@@ -144,6 +133,6 @@ async def change_at(path: Path, work: Callable[[Change], T], *, now: int, create
     """``Cli.change`` for a database that no configuration names yet."""
     store = await Store.open(path, clock=now_ms, create=create)
     try:
-        return await store.write(perform, work, now, durable=True)
+        return await store.write(perform, work, now, who(), durable=True)
     finally:
         await store.close()

@@ -120,7 +120,7 @@ class _Demo:
         mark.write_text(_MARK_TEXT, encoding="utf-8")
         # fmt: off
         words = ["init", "--dir", str(self._directory), "--host", HOST, "--org-name", ORGANIZATION, "--tls-bind", f"{HOST}:0",
-                 "--plain-bind", "off", "--no-input"]
+                 "--plain-bind", "off", "--admin-bind", "off", "--no-input"]
         # fmt: on
         self._type(words)
         made = self._found(words)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli import render
-from gateway.cli.audit import describe as describe_entry
 from gateway.cli.audit import show_entries
-from gateway.cli.context import Change, Cli, Db
-from gateway.cli.live import Live, look
+from gateway.cli.context import Cli
 from gateway.cli.options import Output, Yes, example, noun
-from gateway.cli.org import cut
 from gateway.cli.render import Column
-from gateway.cli.status import current_step
-from gateway.cli.times import iso, local
+from gateway.cli.times import local
 from gateway.errors import UsageError
-from gateway.model import Device
-from gateway.store import audit, bindings, contacts, devices, organizations
-from gateway.store.bindings import MAX_CALLSIGN
-from gateway.store.contacts import Contact
+from gateway.operations import docks
+from gateway.store import devices
 
 app = noun("Docks and their aircraft.")
 
-SHOWN_EVENTS = 50
 Sn = Annotated[str, typer.Argument(metavar="SN", help="Serial number of a dock or an aircraft.", show_default=False)]
 
 
@@ -57,16 +49,6 @@ _DETAILS = (
 )
 
 
-def _contact(contact: Contact) -> dict[str, Any]:
-    return {
-        "account": contact.account,
-        "client_id": contact.client_id,
-        "first_at": iso(contact.first_at),
-        "changed_at": iso(contact.changed_at),
-        "said": contact.facts,
-    }
-
-
 def _said(value: Any) -> str:  # noqa: ANN401 - what a client may say of itself
     if isinstance(value, dict):
         return ", ".join(f"{key.replace('_', ' ')} {_said(inner)}" for key, inner in value.items())
@@ -94,19 +76,7 @@ def list_docks(
     cli = Cli.of(ctx, output)
     if org is not None and unbound:
         raise UsageError("--org and --unbound exclude each other")
-
-    def query(db: Db) -> list[dict[str, Any]]:
-        if org is not None:
-            organizations.get(db, org)
-        return trees(devices.list_all(db), look(db, cli.now))
-
-    found = [
-        dock
-        for dock in cli.read(query)
-        if (org is None or dock["organization_id"] == org)
-        and not (unbound and dock["bound"])
-        and not (online and not dock["online"])
-    ]
+    found = cli.read(docks.every, cli.now, organization_id=org, unbound=unbound, online=online)
     if cli.is_table:
         lines: list[dict[str, Any]] = []
         for dock in found:
@@ -123,20 +93,7 @@ def list_docks(
 def show(ctx: typer.Context, sn: Sn, output: Output = None) -> None:
     """One device: whose it is, how far it has come, and what happened to it last."""
     cli = Cli.of(ctx, output)
-
-    def query(db: Db) -> dict[str, Any]:
-        device = devices.get(db, sn)
-        everything = devices.list_all(db)
-        result = describe(device, everything, look(db, cli.now))
-        owner = None if device.organization_id is None else organizations.get(db, device.organization_id)
-        result["organization_name"] = owner.name if owner else None
-        result["first_seen"] = iso(device.first_seen_at)
-        result["binding"] = _binding(db, device)
-        result["contacts"] = [_contact(contact) for contact in contacts.list_for(db, sn=sn)]
-        result["events"] = [describe_entry(entry) for entry in audit.list_since(db, dock=sn, limit=SHOWN_EVENTS)]
-        return result
-
-    found = cli.read(query)
+    found = cli.read(docks.show, sn, cli.now)
     render.record(found, cli.format, columns=_DETAILS)
     if cli.is_table:
         if found["children"]:
@@ -162,16 +119,8 @@ def rename(
 ) -> None:
     """Give a dock or an aircraft another callsign; Pilot 2 shows it at the next look."""
     cli = Cli.of(ctx, output)
-    name = callsign.strip()
-    if not 1 <= len(name) <= MAX_CALLSIGN or not name.isprintable():
-        raise UsageError(f"a callsign is 1 to {MAX_CALLSIGN} visible characters")
-
-    def work(change: Change) -> dict[str, Any]:
-        device = devices.rename(change.db, sn, name)
-        change.audit("dock.rename", sn, callsign=name, dock=device.gateway_sn)
-        return describe(device, devices.list_all(change.db), look(change.db, change.now))
-
-    render.record(cli.change(work), cli.format, text=f"{render.visible(sn)}: {render.visible(name)}")
+    found = cli.change(lambda change: docks.rename(change, sn, callsign))
+    render.record(found, cli.format, text=f"{render.visible(sn)}: {render.visible(found['callsign'])}")
 
 
 @app.command("unbind", epilog=example("dockgate dock unbind 7CTDM7100B1234 --yes"))
@@ -180,21 +129,8 @@ def unbind(ctx: typer.Context, sn: Sn, yes: Yes = False, output: Output = None) 
     cli = Cli.of(ctx, output)
     device = cli.read(devices.get, sn)
     cli.confirm(f"Unbind {render.visible(sn)} from {device.organization_id or 'its organization'}?", yes=yes)
-
-    def work(change: Change) -> list[Device]:
-        freed = devices.unbind(change.db, sn, change.now)
-        for one in freed:
-            change.audit(
-                "dock.unbind",
-                one.sn,
-                organization_id=device.organization_id if one.sn == sn else None,
-                dock=None if one.sn == sn else sn,
-            )
-        return freed
-
-    freed = [one.sn for one in cli.change(work)]
-    result = {"sn": sn, "organization_id": device.organization_id, "unbound": freed}
-    render.record(result, cli.format, text="".join(f"{one}: unbound\n" for one in freed))
+    found = cli.change(lambda change: docks.unbind(change, sn))
+    render.record(found, cli.format, text="".join(f"{one}: unbound\n" for one in found["unbound"]))
 
 
 @app.command("forget", epilog=example("dockgate dock forget 7CTDM7100B1234 --yes"))
@@ -203,47 +139,5 @@ def forget(ctx: typer.Context, sn: Sn, yes: Yes = False, output: Output = None) 
     cli = Cli.of(ctx, output)
     cli.read(devices.get, sn)
     cli.confirm(f"Forget {render.visible(sn)}?", yes=yes)
-
-    def work(change: Change) -> None:
-        devices.forget(change.db, sn)
-        change.audit("dock.forget", sn)
-
-    cli.change(work)
-    render.record({"sn": sn, "forgotten": True}, cli.format, text=f"{render.visible(sn)}: forgotten")
-
-
-def trees(everything: Sequence[Device], live: Live) -> list[dict[str, Any]]:
-    """Docks, each with what hangs on it; after them what hangs on nothing."""
-    tops = [device for device in everything if device.is_gateway or device.gateway_sn is None]
-    tops.sort(key=lambda device: (not device.is_gateway, device.sn))
-    return [describe(device, everything, live) for device in tops]
-
-
-def describe(device: Device, everything: Sequence[Device], live: Live) -> dict[str, Any]:
-    """The keys are a promise."""
-    result = _flat(device, live)
-    result["children"] = [_flat(child, live) for child in everything if child.gateway_sn == device.sn]
-    return result
-
-
-def _flat(device: Device, live: Live) -> dict[str, Any]:
-    return {
-        "sn": device.sn,
-        "model_key": device.model_key,
-        "organization_id": device.organization_id,
-        "callsign": device.callsign,
-        "bound": device.organization_id is not None,
-        "online": live.is_online(device),
-        "access_step": current_step(device, live).value,
-        "last_seen": iso(device.last_seen_at),
-        "gateway_sn": device.gateway_sn,
-        "is_gateway": device.is_gateway,
-    }
-
-
-def _binding(db: Db, device: Device) -> dict[str, Any] | None:
-    """Who bound it, when, and with which code, cut short: the code may still open the door to others."""
-    if device.organization_id is None:
-        return None
-    found = bindings.get(db, device.sn)
-    return {"at": iso(found.bound_at), "account": found.account, "code": cut(found.code)}
+    found = cli.change(lambda change: docks.forget(change, sn))
+    render.record(found, cli.format, text=f"{render.visible(sn)}: forgotten")

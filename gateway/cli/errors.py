@@ -6,6 +6,7 @@ Never a secret, and never a traceback unless ``-v`` asks for it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -16,11 +17,13 @@ import typer
 
 from gateway.cli.options import Globals
 from gateway.cli.render import Format, ReaderGoneError, visible
-from gateway.errors import DockgateError
+from gateway.errors import DockgateError, UnwritableError
 from gateway.logs import redact_text
 
 # typer carries its own click since 0.2x and used the real one before: the class is found through a name that both have
 _UsageProblem: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+"""What only writing fails with."""
 _INTERRUPTED = 130
 """What shells give for a command that Ctrl-C ended: 128 + SIGINT."""
 
@@ -47,10 +50,11 @@ def guarded(argv: Sequence[str] | None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        kind = UnwritableError if error.errno in _UNWRITABLE else DockgateError
         where = f"{error.filename}: " if error.filename else ""
-        _tell(words, given, DockgateError.code, f"{where}{error.strerror or type(error).__name__}", None)
+        _tell(words, given, kind.code, f"{where}{error.strerror or type(error).__name__}", None)
         _trace(given)
-        return DockgateError.exit_code
+        return kind.exit_code
     except Exception as error:  # noqa: BLE001 - the wall: what nobody foresaw is one line too
         # The text of a foreign exception may hold what was typed, a password too: only its kind and place are told
         place = traceback.extract_tb(error.__traceback__)[-1]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
 import shutil
 import sys
@@ -20,14 +19,21 @@ import typer
 
 from gateway import config as configuration
 from gateway import passwords, pki
-from gateway.cli import render
-from gateway.cli.card import invitation, place, text_of
+from gateway.backup import placing
+from gateway.backup.placing import Move, Plan
+from gateway.cli import render, wizard
+from gateway.cli.card import text_of
 from gateway.cli.context import Change, Cli, change_at
 from gateway.cli.options import NoInput, Output, example
-from gateway.cli.org import checked_name, create
+from gateway.cli.ports import trouble_with
 from gateway.config import parse_bind
+from gateway.config.template import DEFAULT_ADMIN_BIND
 from gateway.errors import ConflictError, UsageError
 from gateway.model import Role
+from gateway.operations import licenses
+from gateway.operations.card import invitation, place
+from gateway.operations.licenses import Values
+from gateway.operations.organizations import checked_name, create
 from gateway.pki import Layout
 from gateway.pki.names import LOOPBACK_NAMES, alternative_names
 from gateway.store import accounts
@@ -38,17 +44,20 @@ CONFIG_FILE, DATABASE_FILE, CERTIFICATES = "broker.yaml", "dockgate.db", "certs"
 FIRST_ORGANIZATION = "Fleet"
 FIRST_ACCOUNT = "dock"
 _OFF = "off"
+_PREFIX = ".dockgate-init-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wish:
-    """What was asked for, checked. ``plain_bind`` None = no plain listener."""
+    """What was asked for, checked. ``plain_bind`` None = no plain listener, ``admin_bind`` None = no HTTP."""
 
     hosts: tuple[str, ...]
     card_address: str | None
     organization: str
+    license: Values | None
     tls_bind: str
     plain_bind: str | None
+    admin_bind: str | None
 
 
 @app.command(
@@ -77,6 +86,10 @@ def init(
             "--org-name", metavar="N", help="Name of the first organization.", show_default=FIRST_ORGANIZATION
         ),
     ] = None,
+    license_file: Annotated[
+        str | None,
+        typer.Option("--license", metavar="F", help="Set this license, too; as in license set.", show_default=False),
+    ] = None,
     tls_bind: Annotated[
         str, typer.Option("--tls-bind", metavar="A:P", help="Where to listen for docks, with TLS.")
     ] = "0.0.0.0:8883",
@@ -84,8 +97,13 @@ def init(
         str, typer.Option("--plain-bind", metavar="A:P|off", help="Where to listen without TLS, or off.")
     ] = "127.0.0.1:1883",
     admin_bind: Annotated[
-        str, typer.Option("--admin-bind", metavar="off", help="The admin HTTP: only off in this version.")
-    ] = _OFF,
+        str,
+        typer.Option(
+            "--admin-bind",
+            metavar="A:P|off",
+            help="Where to listen for health, metrics and API over HTTP, or off; others than this machine get HTTPS.",
+        ),
+    ] = DEFAULT_ADMIN_BIND,
     no_input: NoInput = False,
     output: Output = None,
 ) -> None:
@@ -93,38 +111,64 @@ def init(
     cli = Cli.of(ctx, output)
     target = directory.absolute()
     # Before any question: answers that lead to a refusal would be wasted
+    placing.finish(target)
     _refuse_existing(target)
-    if admin_bind != _OFF:
-        raise UsageError("--admin-bind: the admin HTTP is not part of this version; leave it off")
     interactive = not no_input and cli.is_table and sys.stdin.isatty() and sys.stderr.isatty()
-    wish = _wish(host or [], org_name, tls_bind=tls_bind, plain_bind=plain_bind, ask=interactive)
+    given = wizard.read_license(license_file) if license_file is not None else None
+    wish = _wish(
+        host or [],
+        org_name,
+        given,
+        tls_bind=tls_bind,
+        plain_bind=plain_bind,
+        admin_bind=admin_bind,
+        ask=interactive,
+    )
     found = _install(target, wish, cli.now)
     render.record(found, cli.format, text=_text(found, directory, wish))
+    if not interactive:
+        _tell_of_taken_ports(wish)
 
 
-def _wish(hosts: list[str], org_name: str | None, *, tls_bind: str, plain_bind: str, ask: bool) -> _Wish:
+def _wish(
+    hosts: list[str],
+    org_name: str | None,
+    license_: Values | None,
+    *,
+    tls_bind: str,
+    plain_bind: str,
+    admin_bind: str,
+    ask: bool,
+) -> _Wish:
     detected = pki.local_names()
-    if not hosts and ask:
-        shown = " ".join(name for name in detected if name not in LOOPBACK_NAMES)
-        hosts = _ask("Names and addresses that docks connect to", shown).split()
-    if org_name is None:
-        org_name = _ask("Name of the first organization", FIRST_ORGANIZATION) if ask else FIRST_ORGANIZATION
+    tls_bind = _bind("--tls-bind", tls_bind)
+    plain = None if plain_bind == _OFF else _bind("--plain-bind", plain_bind)
+    admin = None if admin_bind == _OFF else _bind("--admin-bind", admin_bind)
+    if ask:
+        hosts = hosts or wizard.ask_hosts(detected)
+        org_name = org_name or wizard.ask_organization(FIRST_ORGANIZATION)
+        license_ = license_ or wizard.ask_license()
+        tls_bind = wizard.ask_bind("for docks, with TLS,", tls_bind)
+        plain = plain and wizard.ask_bind("without TLS", plain)
     # Loopback names are always there: `simulate` and whoever looks at this machine from within use them
     names = (*hosts, *LOOPBACK_NAMES) if hosts else detected
     alternative_names(names)
     return _Wish(
         hosts=tuple(dict.fromkeys(names)),
         card_address=hosts[0] if hosts else None,
-        organization=checked_name(org_name),
-        tls_bind=_bind("--tls-bind", tls_bind),
-        plain_bind=None if plain_bind == _OFF else _bind("--plain-bind", plain_bind),
+        organization=checked_name(FIRST_ORGANIZATION if org_name is None else org_name),
+        license=license_,
+        tls_bind=tls_bind,
+        plain_bind=plain,
+        admin_bind=admin,
     )
 
 
-def _ask(question: str, default: str) -> str:
-    sys.stderr.write(f"{question} [{default}]: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() or default
+def _tell_of_taken_ports(wish: _Wish) -> None:
+    """It is no mistake: another gateway may run there until this one takes its place."""
+    for bind in filter(None, (wish.tls_bind, wish.plain_bind, wish.admin_bind)):
+        if trouble := trouble_with(parse_bind(bind)):
+            render.note(f"note: {bind}: {trouble}")
 
 
 def _bind(option: str, text: str) -> str:
@@ -157,18 +201,18 @@ def _refuse_existing(target: Path) -> None:
 
 def _install(target: Path, wish: _Wish, now: int) -> dict[str, Any]:
     """Build beside, check, then move in; the configuration comes last, because with it the installation counts as made."""
-    with _directory(target), _staging(target) as staging:
-        certificates = Layout(staging / CERTIFICATES)
+    with _directory(target), placing.writing(target), _scaffold(target) as scaffold:
+        certificates = Layout(scaffold / CERTIFICATES)
         pki.initialize(certificates.directory, list(wish.hosts), now=now)
         password = passwords.generate()
         organization, card = asyncio.run(
-            change_at(staging / DATABASE_FILE, lambda change: _first(change, wish, password), now=now, create=True)
+            change_at(scaffold / DATABASE_FILE, lambda change: _first(change, wish, password), now=now, create=True)
         )
-        (staging / CONFIG_FILE).write_text(
+        (scaffold / CONFIG_FILE).write_text(
             configuration.render(
                 tls_bind=wish.tls_bind,
                 plain_bind=wish.plain_bind,
-                admin_bind=None,
+                admin_bind=wish.admin_bind,
                 database=DATABASE_FILE,
                 certs=CERTIFICATES,
                 card_address=wish.card_address,
@@ -176,8 +220,8 @@ def _install(target: Path, wish: _Wish, now: int) -> dict[str, Any]:
             encoding="utf-8",
         )
         # What cannot be read back must not be left behind as an installation
-        where = place(configuration.load(staging / CONFIG_FILE, {}))
-        _move_in(staging, target)
+        where = place(configuration.load(scaffold / CONFIG_FILE, {}))
+        _move_in(scaffold, target)
     return {
         "config": str(target / CONFIG_FILE),
         "database": str(target / DATABASE_FILE),
@@ -201,16 +245,19 @@ def _first(change: Change, wish: _Wish, password: str) -> tuple[dict[str, Any], 
         now=change.now,
     )
     change.audit("account.add", FIRST_ACCOUNT, role=Role.DOCK.value, organization_id=organization["id"])
+    if wish.license is not None:
+        licenses.put(change, None, wish.license)
     return organization, invitation(change.db, account=FIRST_ACCOUNT, org=None, now=change.now)
 
 
 @contextlib.contextmanager
 def _directory(target: Path) -> Iterator[None]:
-    """``target`` exists; whatever had to be made for that goes again when the rest fails."""
+    """``target`` is this command's alone; whatever had to be made for that goes again when the rest fails."""
     missing = [path for path in (target, *target.parents) if not path.exists()]
-    target.mkdir(parents=True, exist_ok=True)
     try:
-        yield
+        with placing.held(target):
+            _refuse_existing(target)  # another one may have been faster
+            yield
     except BaseException:
         for path in missing:
             with contextlib.suppress(OSError):
@@ -219,60 +266,29 @@ def _directory(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _staging(target: Path) -> Iterator[Path]:
+def _scaffold(target: Path) -> Iterator[Path]:
     """A directory on the same file system, so that moving out of it is renaming; nobody else can look into it."""
-    staging = Path(tempfile.mkdtemp(prefix=".dockgate-init-", dir=target))
+    for left in target.glob(f"{_PREFIX}*"):  # by an init that was killed; nobody else is here now
+        shutil.rmtree(left, ignore_errors=True)
+    scaffold = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=target))
     try:
-        _give_to_owner_of(target, staging)
-        yield staging
+        placing.give_to_owner_of(target, scaffold)
+        yield scaffold
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if not placing.is_certain(target):
+            shutil.rmtree(scaffold, ignore_errors=True)
 
 
-def _move_in(staging: Path, target: Path) -> None:
+def _move_in(scaffold: Path, target: Path) -> None:
     files = sorted(
-        (path.relative_to(staging) for path in staging.rglob("*") if path.is_file()),
+        (path.relative_to(scaffold) for path in scaffold.rglob("*") if path.is_file()),
         key=lambda path: (path.name == CONFIG_FILE, path.name == DATABASE_FILE, path),
     )
-    placed: list[Path] = []
-    made: list[Path] = []
-    try:
-        for file in files:
-            place_ = target / file
-            for parent in [one for one in reversed(place_.parents) if target in one.parents and not one.exists()]:
-                parent.mkdir()
-                made.append(parent)
-                _give_to_owner_of(target, parent)
-            _give_to_owner_of(target, staging / file)
-            _rename_without_overwriting(staging / file, place_)
-            placed.append(place_)
-    except BaseException:
-        for path in reversed(placed):
-            path.unlink(missing_ok=True)
-        for path in reversed(made):
-            with contextlib.suppress(OSError):
-                path.rmdir()
-        raise
-
-
-def _rename_without_overwriting(source: Path, place_: Path) -> None:
-    try:
-        # link() refuses what rename() would overwrite: another init may run at the same time
-        place_.hardlink_to(source)
-        source.unlink()
-    except FileExistsError:
-        raise ConflictError(f"{place_} exists already and is left alone") from None
-    except OSError:
-        if place_.exists():
-            raise
-        source.rename(place_)  # a file system without hard links
-
-
-def _give_to_owner_of(model: Path, path: Path) -> None:
-    """An administrator prepares what a service's own user will run."""
-    if os.geteuid() == 0:
-        owner = model.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
+    for file in files:
+        placing.give_to_owner_of(target, scaffold / file)
+        placing.sync(scaffold / file)
+    moves = tuple(Move(scaffold / file, target / file, replace=False) for file in files)
+    placing.place(target, Plan(moves, (scaffold,)))
 
 
 def _text(found: dict[str, Any], directory: Path, wish: _Wish) -> str:
@@ -288,7 +304,7 @@ def _text(found: dict[str, Any], directory: Path, wish: _Wish) -> str:
             "The password is shown this once; only its hash is kept.",
             "",
             "Next:",
-            f"  {config} license set --file license.json",
+            *([] if wish.license else [f"  {config} license set --file license.json"]),
             f"  {config} serve",
         )
     )

@@ -5,33 +5,22 @@ Operators type both into Pilot 2, so that they are short and without look-alikes
 
 from __future__ import annotations
 
-import re
-import secrets as entropy
-import unicodedata
 from typing import Annotated, Any
 
 import typer
 
-from gateway import topics
 from gateway.cli import render
-from gateway.cli.context import Change, Cli, Db
+from gateway.cli.context import Change, Cli
 from gateway.cli.options import Output, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import iso, local, until
-from gateway.errors import UsageError
-from gateway.model import BindingCode, Organization
-from gateway.store import codes, organizations
+from gateway.cli.times import local
+from gateway.operations import organizations
+from gateway.operations.organizations import MAX_USES, checked_name
+from gateway.store import organizations as stored
 
 app = noun("Organizations. A dock is bound to one with its id and a binding code, both typed into Pilot 2.")
 code_app = noun("Binding codes of an organization.")
 app.add_typer(code_app, name="code")
-
-CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
-"""No 0/O, 1/I/L: a code is read off a screen and typed on another."""
-CODE_LENGTH = 10
-"""31^10, about 49 bits; only somebody with an account can try one, and each try is audited."""
-MAX_NAME = 128
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The organization's id.", show_default=False)]
 
@@ -62,9 +51,7 @@ def add(
     """Add an organization, with a first binding code."""
     cli = Cli.of(ctx, output)
     name = checked_name(name)
-    if id is not None and not _ID.fullmatch(id):
-        raise UsageError(f"--id {id!r}: an id is 1 to 64 letters, digits, dots, dashes and underscores")
-    result = cli.change(lambda change: create(change, name=name, wanted_id=id))
+    result = cli.change(lambda change: organizations.create(change, name=name, wanted_id=id, option="--id"))
     render.record(result, cli.format, columns=_COLUMNS)
 
 
@@ -72,28 +59,16 @@ def add(
 def list_organizations(ctx: typer.Context, output: Output = None) -> None:
     """All organizations, each with a binding code that can be used now."""
     cli = Cli.of(ctx, output)
-
-    def query(db: Db) -> list[dict[str, Any]]:
-        all_codes = codes.list_for(db, None)
-        return [describe(organization, all_codes, cli.now) for organization in organizations.list_all(db)]
-
-    render.rows(cli.read(query), cli.format, _COLUMNS, empty="no organizations: dockgate org add NAME")
+    render.rows(
+        cli.read(organizations.every, cli.now), cli.format, _COLUMNS, empty="no organizations: dockgate org add NAME"
+    )
 
 
 @app.command("show", epilog=example("dockgate org show harbour"))
 def show(ctx: typer.Context, id: Id, output: Output = None) -> None:  # noqa: A002 - the argument's name
     """One organization with its binding codes."""
     cli = Cli.of(ctx, output)
-
-    def query(db: Db) -> dict[str, Any]:
-        organization = organizations.get(db, id)
-        own = codes.list_for(db, id)
-        result = describe(organization, own, cli.now)
-        result["created_at"] = iso(organization.created_at)
-        result["codes"] = [describe_code(code, cli.now) for code in own]
-        return result
-
-    found = cli.read(query)
+    found = cli.read(organizations.show, id, cli.now)
     columns = (*_COLUMNS, Column("created_at", "created", show=local))
     render.record(found, cli.format, columns=columns)
     if cli.is_table:
@@ -113,28 +88,17 @@ def rename(
     """Give an organization another name; its id stays."""
     cli = Cli.of(ctx, output)
     name = checked_name(name)
-
-    def work(change: Change) -> dict[str, Any]:
-        organization = organizations.rename(change.db, id, name)
-        change.audit("org.rename", id, name=name)
-        return describe(organization, codes.list_for(change.db, id), change.now)
-
-    render.record(cli.change(work), cli.format, columns=_COLUMNS)
+    render.record(cli.change(lambda change: organizations.rename(change, id, name)), cli.format, columns=_COLUMNS)
 
 
 @app.command("delete", epilog=example("dockgate org delete harbour --yes"))
 def delete(ctx: typer.Context, id: Id, yes: Yes = False, output: Output = None) -> None:  # noqa: A002 - the argument's name
     """Delete an organization with its codes and its license. Refused while docks are bound or accounts belong to it."""
     cli = Cli.of(ctx, output)
-    cli.read(organizations.get, id)
+    cli.read(stored.get, id)
     cli.confirm(f"Delete the organization {id} with its codes and its license?", yes=yes)
-
-    def work(change: Change) -> None:
-        organizations.delete(change.db, id)
-        change.audit("org.delete", id)
-
-    cli.change(work)
-    render.record({"id": id, "deleted": True}, cli.format, text=f"{id}: deleted")
+    found = cli.change(lambda change: organizations.delete(change, id))
+    render.record(found, cli.format, text=f"{id}: deleted")
 
 
 @code_app.command(
@@ -148,7 +112,7 @@ def code_add(
     ctx: typer.Context,
     id: Id,  # noqa: A002 - the argument's name
     uses: Annotated[
-        int | None, typer.Option("--uses", min=1, max=1_000_000, help="How many binds it is good for; else any number.")
+        int | None, typer.Option("--uses", min=1, max=MAX_USES, help="How many binds it is good for; else any number.")
     ] = None,
     expires: Annotated[
         str | None,
@@ -163,24 +127,11 @@ def code_add(
 ) -> None:
     """Make a binding code."""
     cli = Cli.of(ctx, output)
-    expires_at = None if expires is None else until(expires, cli.now, option="--expires")
-    if sn is not None and not topics.is_valid_sn(sn):
-        raise UsageError(f"--sn {sn!r}: not a serial number")
 
-    def work(change: Change) -> BindingCode:
-        code = codes.add(
-            change.db,
-            code=make_code(),
-            organization_id=id,
-            uses=uses,
-            expires_at=expires_at,
-            sn=sn,
-            now=change.now,
-        )
-        change.audit("org.code.add", id, code=cut(code.code), uses=uses, expires_at=iso(expires_at), dock=sn)
-        return code
+    def work(change: Change) -> dict[str, Any]:
+        return organizations.add_code(change, id, uses=uses, expires=expires, sn=sn, prefix="--")
 
-    render.record(describe_code(cli.change(work), cli.now), cli.format, columns=_CODE_COLUMNS[:-1])
+    render.record(cli.change(work), cli.format, columns=_CODE_COLUMNS[:-1])
 
 
 @code_app.command("list", epilog=example("dockgate org code list harbour"))
@@ -193,13 +144,7 @@ def code_list(
 ) -> None:
     """Binding codes, used up and revoked ones too."""
     cli = Cli.of(ctx, output)
-
-    def query(db: Db) -> list[BindingCode]:
-        if id is not None:
-            organizations.get(db, id)
-        return codes.list_for(db, id)
-
-    found = [describe_code(code, cli.now) for code in cli.read(query)]
+    found = cli.read(organizations.every_code, id, cli.now)
     render.rows(found, cli.format, _CODE_COLUMNS, empty=f"no codes: dockgate org code add {id or 'ID'}")
 
 
@@ -211,105 +156,5 @@ def code_revoke(
 ) -> None:
     """End a binding code. Docks that were bound with it stay bound."""
     cli = Cli.of(ctx, output)
-
-    def work(change: Change) -> BindingCode:
-        revoked = codes.revoke(change.db, code, change.now)
-        change.audit("org.code.revoke", revoked.organization_id, code=cut(code))
-        return revoked
-
-    result = describe_code(cli.change(work), cli.now)
+    result = cli.change(lambda change: organizations.revoke_code(change, code))
     render.record(result, cli.format, text=f"{render.visible(code)}: revoked")
-
-
-def create(change: Change, *, name: str, wanted_id: str | None = None) -> dict[str, Any]:
-    """Add an organization with a binding code, in one transaction; what ``org add`` and ``init`` share."""
-    organization_id = wanted_id or _free_id(change.db, name)
-    organization = organizations.add(change.db, id=organization_id, name=name, now=change.now)
-    code = codes.add(
-        change.db,
-        code=make_code(),
-        organization_id=organization_id,
-        uses=None,
-        expires_at=None,
-        sn=None,
-        now=change.now,
-    )
-    change.audit("org.add", organization_id, name=name, code=cut(code.code))
-    return describe(organization, [code], change.now)
-
-
-def checked_name(name: str) -> str:
-    """A name that Pilot 2 can show. Errors: ``UsageError``."""
-    stripped = name.strip()
-    if not stripped or len(stripped) > MAX_NAME or not stripped.isprintable():
-        raise UsageError(f"an organization's name is 1 to {MAX_NAME} visible characters")
-    return stripped
-
-
-def describe(organization: Organization, all_codes: list[BindingCode], now: int) -> dict[str, Any]:
-    """The keys are a promise. ``binding_code`` is one that any dock can use now, or null."""
-    code = usable_code(all_codes, organization.id, now)
-    return {"id": organization.id, "name": organization.name, "binding_code": code.code if code else None}
-
-
-def describe_code(code: BindingCode, now: int) -> dict[str, Any]:
-    """The keys are a promise."""
-    return {
-        "organization_id": code.organization_id,
-        "binding_code": code.code,
-        "uses_left": code.uses_left,
-        "expires_at": iso(code.expires_at),
-        "sn": code.sn,
-        "state": _state(code, now),
-        "created_at": iso(code.created_at),
-        "revoked_at": iso(code.revoked_at),
-    }
-
-
-def usable_code(
-    all_codes: list[BindingCode], organization_id: str, now: int, *, sn: str | None = None
-) -> BindingCode | None:
-    """A code that the dock ``sn`` (None: any dock) can use now; the one without limits that is newest, if there is one."""
-    fitting = [
-        code
-        for code in all_codes
-        if code.organization_id == organization_id and _state(code, now) == "usable" and code.sn in {None, sn}
-    ]
-    return max(
-        fitting,
-        key=lambda code: (code.sn is not None, code.uses_left is None, code.expires_at is None, code.created_at),
-        default=None,
-    )
-
-
-def make_code() -> str:
-    return "".join(entropy.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
-
-
-def cut(code: str) -> str:
-    """Enough of a code to tell it from others in the audit trail, too little to use it."""
-    return f"{code[:3]}…"
-
-
-def _state(code: BindingCode, now: int) -> str:
-    if code.revoked_at is not None:
-        return "revoked"
-    if code.uses_left == 0:
-        return "used up"
-    if code.expires_at is not None and code.expires_at <= now:
-        return "expired"
-    return "usable"
-
-
-def _free_id(db: Db, name: str) -> str:
-    """``Harbour team`` -> ``harbour-team``; a name without Latin letters gets a made id."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
-    if not base:
-        return "org-" + "".join(entropy.choice(CODE_LETTERS.lower()) for _ in range(6))
-    taken = {organization.id for organization in organizations.list_all(db)}
-    return next(
-        candidate
-        for number in range(1, len(taken) + 2)
-        if (candidate := base if number == 1 else f"{base}-{number}") not in taken
-    )

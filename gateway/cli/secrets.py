@@ -10,11 +10,8 @@ import sys
 from pathlib import Path
 
 from gateway.errors import NotFoundError, UsageError
+from gateway.operations.credentials import MAX_CHOSEN, checked_password
 
-MIN_CHOSEN = 8
-"""Characters of a chosen password, at least (NIST SP 800-63B 5.1.1.2); a made one is far longer."""
-MAX_CHOSEN = 1024
-"""Longer ones are refused unread at every login (``gateway.passwords``)."""
 MAX_FILE = 1 << 20
 """No license file has a thousandth of this; a wrong file (a disk image, /dev/zero) ends here."""
 ENVIRONMENT = "DOCKGATE_PASSWORD"
@@ -25,9 +22,9 @@ def chosen_password(*, from_stdin: bool, ask: bool) -> str | None:
     if from_stdin and ask:
         raise UsageError("--password-stdin and --ask-password exclude each other")
     if from_stdin:
-        return _checked(_line_of_stdin())
+        return checked_password(_line_of_stdin())
     if ask:
-        return _checked(_ask_twice())
+        return checked_password(_ask_twice())
     return None
 
 
@@ -40,6 +37,24 @@ def known_password(*, from_stdin: bool) -> str:
     if sys.stdin.isatty():
         return getpass.getpass("Password: ", stream=sys.stderr)
     raise UsageError("a password is needed", hint=f"--password-stdin, or ${ENVIRONMENT}")
+
+
+def chosen_secret(what: str, *, from_stdin: bool) -> str:
+    """A secret that seals a file: standard input, else the terminal, twice. Errors: ``UsageError``."""
+    if from_stdin:
+        return checked_password(_line_of_stdin())
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what} is needed", hint="--password-stdin reads it from standard input")
+    return checked_password(_ask_twice())
+
+
+def known_secret(what: str, *, from_stdin: bool) -> str:
+    """What a file was sealed with: standard input, else the terminal."""
+    if from_stdin:
+        return _line_of_stdin()
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what} is needed", hint="--password-stdin reads it from standard input")
+    return getpass.getpass("Password: ", stream=sys.stderr)
 
 
 def read_file(name: str, *, what: str) -> bytes:
@@ -78,14 +93,3 @@ def _ask_twice() -> str:
     if getpass.getpass("Again: ", stream=sys.stderr) != first:
         raise UsageError("the two passwords differ")
     return first
-
-
-def _checked(password: str) -> str:
-    if not MIN_CHOSEN <= len(password) <= MAX_CHOSEN:
-        raise UsageError(
-            f"a password has {MIN_CHOSEN} to {MAX_CHOSEN} characters", hint="leave the option out to have one made"
-        )
-    if not password.isprintable():
-        # MQTT carries it, but nobody could type it into a remote controller
-        raise UsageError("a password has no control characters")
-    return password

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import render, secrets
-from gateway.cli.card import best_listener, invitation
 from gateway.cli.context import Cli
 from gateway.cli.options import Output, PasswordStdin, example
 from gateway.config import Config, ListenerSettings, parse_bind
 from gateway.errors import ConfigError, DatabaseError, NotFoundError, UsageError
+from gateway.operations.card import best_listener, invitation
 from gateway.simulator import (
     MODELS,
     DockProfile,
@@ -244,16 +244,7 @@ def _target(
 def _where(config: Config | None, address: str | None, *, plain: bool) -> tuple[str, int, Path | None]:
     """Host, port, and the CA that signed this machine's own certificate (None when the gateway is another machine's)."""
     if address is not None:
-        default = _PLAIN_PORT if plain else _TLS_PORT
-        for text in (address, f"{address}:{default}"):
-            try:
-                bind = parse_bind(text)
-            except ValueError:
-                continue
-            return bind.host, bind.port, None
-        raise UsageError(
-            f"--address {address!r}: not HOST:PORT", hint='an IPv6 address needs brackets: "[2001:db8::1]:8883"'
-        )
+        return *address_of(address, default=_PLAIN_PORT if plain else _TLS_PORT), None
     if config is None:
         raise UsageError("--address is missing, and there is no configuration to take it from")
     listener = best_listener(config, tls=not plain)
@@ -263,6 +254,17 @@ def _where(config: Config | None, address: str | None, *, plain: bool) -> tuple[
     if listener.bind.is_wildcard:
         host = "::1" if ":" in host else "127.0.0.1"
     return host, listener.bind.port, own_ca(listener)
+
+
+def address_of(text: str, *, default: int) -> tuple[str, int]:
+    """``--address`` as host and port. Errors: ``UsageError``."""
+    for candidate in (text, f"{text}:{default}"):
+        try:
+            bind = parse_bind(candidate)
+        except ValueError:
+            continue
+        return bind.host, bind.port
+    raise UsageError(f"--address {text!r}: not HOST:PORT", hint='an IPv6 address needs brackets: "[2001:db8::1]:8883"')
 
 
 def _invited(

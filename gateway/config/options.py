@@ -86,7 +86,7 @@ def _kind(annotation: object) -> str:
     if origin is dict:
         return "mapping"
     if origin is tuple:
-        return "list of networks"
+        return "list of names" if get_args(get_args(annotation)[0])[:1] == (str,) else "list of networks"
     if origin in {Union, types.UnionType}:
         return " or ".join(_kind(part) for part in get_args(annotation) if part is not type(None))
     if origin is Annotated:

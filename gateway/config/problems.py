@@ -126,10 +126,18 @@ def _database(database: Path, path: Path) -> Iterator[Problem]:
 
 
 def _admin(settings: FileSettings) -> Iterator[Problem]:
-    bind = settings.dockgate.admin.bind
-    if bind is not None and not bind.is_loopback:
+    admin = settings.dockgate.admin
+    if admin.bind is None:
+        return
+    for name in ("certfile", "keyfile"):
+        file: Path | None = getattr(admin, name)
+        if file is not None:
+            yield from _file(f"admin.{name}", file, private=name == "keyfile")
+    if (admin.certfile is None) != (admin.keyfile is None):
+        yield Problem("admin", "certfile and keyfile belong together", "set both, or none")
+    if not admin.bind.is_loopback and admin.certfile is None:
         yield Problem(
             "admin.bind",
-            f"the console listens on {bind} without TLS",
-            "bind it to 127.0.0.1 and put a TLS proxy or an SSH tunnel before it",
+            f"others could reach it on {admin.bind} without TLS, so it is not opened there",
+            "set admin.certfile and admin.keyfile, or bind it to 127.0.0.1 and put a TLS proxy or an SSH tunnel before it",
         )

@@ -12,7 +12,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway import results
-from gateway.config.values import BindAddress, BindAddressOrOff, FilePath, HostName, Network, Number, Seconds
+from gateway.config.values import (
+    BindAddress,
+    BindAddressOrOff,
+    FilePath,
+    HostName,
+    HostNames,
+    Network,
+    Networks,
+    Number,
+    Seconds,
+)
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -200,7 +210,7 @@ class LimitSettings(Section):
         1000,
         ge=1,
         le=1_000_000,
-        description="Connections at a time that have not logged in yet; further ones are closed at once.",
+        description="Connections at a time that have not sent CONNECT yet; for a further one the oldest is closed.",
     )
     logins_per_second: Number = Field(
         5000,
@@ -281,7 +291,26 @@ class CardSettings(Section):
 
 class AdminSettings(Section):
     bind: BindAddressOrOff = Field(
-        None, description='Address and port of health, metrics and operator console, "A:P", or off.'
+        None,
+        description='Address and port of health, metrics and API over HTTP, "A:P", or off; for others than this machine with TLS.',
+    )
+    certfile: FilePath | None = Field(
+        None, description="PEM file with the certificate, then those that lead to its CA; with it HTTPS is spoken."
+    )
+    keyfile: FilePath | None = Field(None, description="PEM file with the private key of that certificate.")
+    hosts: HostNames = Field(
+        (),
+        description="Names and addresses it is reached by, besides bind, the certificate's and this machine's; others are refused.",
+    )
+    trusted_proxies: Networks = Field(
+        (), description="Addresses or networks of HTTP proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    )
+    requests_per_second: Number = Field(
+        50, ge=1, le=100_000, description="Requests a second of one address, one token or one operator; more are put off."
+    )
+    session_s: Number = Field(8 * HOUR, ge=1, le=30 * DAY, description="Seconds that an operator stays logged in.")
+    session_idle_s: Number = Field(
+        HOUR, ge=1, le=30 * DAY, description="Seconds without a request after which an operator is logged out."
     )
 
 

@@ -49,9 +49,12 @@ def render(
     card_port: int | None = None,
 ) -> str:
     """YAML that ``load`` reads back to these values; None leaves a listener out. ConfigError: a bind that is none."""
+    # what others can reach speaks TLS, with the certificate that docks are shown
+    is_open = admin_bind is not None and not parse_bind(_bind(admin_bind)).is_loopback
     given = {
         "database": database,
         "admin.bind": "off" if admin_bind is None else _bind(admin_bind),
+        **({"admin.certfile": f"{certs}/server.pem", "admin.keyfile": f"{certs}/server.key"} if is_open else {}),
         "card.address": card_address,
         "card.port": card_port,
     }

@@ -112,6 +112,11 @@ def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise ValueError("must be an IP address or a network such as 192.0.2.0/24") from None
 
 
+def _listed(value: object) -> object:
+    # an environment variable has one text for all of them
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_network), PlainSerializer(str)]
 Number = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, BeforeValidator(_no_bool)]
@@ -120,5 +125,7 @@ BindAddressOrOff = Annotated[
     Bind | None, BeforeValidator(_bind_or_off), PlainSerializer(lambda bind: str(bind or "off"))
 ]
 HostName = Annotated[str, AfterValidator(_host)]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_listed)]
 # Relative paths count from the directory of the configuration file: a service's working directory does not matter.
 FilePath = Annotated[Path, AfterValidator(_resolve)]

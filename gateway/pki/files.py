@@ -11,11 +11,11 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import ConflictError, DockgateError, NotFoundError, UsageError
+from gateway.errors import ConflictError, DockgateError, NotFoundError, UnwritableError, UsageError
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
@@ -74,6 +74,17 @@ class Layout:
         return self.issued / f"{serial}.pem"
 
 
+def find(certfiles: Iterable[Path], fallback: Path) -> Layout:
+    """The directory with our CA: beside one of the certificates in use, else ``fallback``, which may not exist."""
+    directories = [*dict.fromkeys(file.parent for file in certfiles), fallback]
+    for name in ("ca_key", "ca"):  # a CA of others may lie beside a certificate of theirs
+        for directory in directories:
+            path: Path = getattr(Layout(directory), name)
+            if path.is_file():
+                return Layout(directory)
+    return Layout(fallback)
+
+
 def client_name(name: str) -> str:
     """The name, fit for a file and for a common name. UsageError otherwise."""
     if not 1 <= len(name) <= MAX_CLIENT_NAME or not _NAME_CHARACTERS.issuperset(name) or not name[0].isalnum():
@@ -104,16 +115,16 @@ def make_directory(path: Path, mode: int = DIRECTORY_MODE) -> None:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
         _give_to_owner_of(path.parent, path)
     except OSError as error:
-        raise DockgateError(f"{path}: cannot be made: {error.strerror}") from error
+        raise UnwritableError(f"{path}: cannot be made: {error.strerror}") from error
 
 
 def write_private(path: Path, data: bytes, *, replace: bool = False) -> None:
-    """A key. ConflictError when the file exists and ``replace`` is not set."""
+    """A key. ConflictError when the file exists and ``replace`` is not set; UnwritableError."""
     _write(path, data, PRIVATE_MODE, replace=replace)
 
 
 def write_public(path: Path, data: bytes, *, replace: bool = False) -> None:
-    """A certificate or revocation list. ConflictError when the file exists and ``replace`` is not set."""
+    """A certificate or revocation list. ConflictError, UnwritableError: as ``write_private``."""
     _write(path, data, PUBLIC_MODE, replace=replace)
 
 
@@ -137,7 +148,7 @@ def _write(path: Path, data: bytes, mode: int, *, replace: bool) -> None:
     except FileExistsError as error:
         raise ConflictError(f"{path}: exists already and is left alone") from error
     except OSError as error:
-        raise DockgateError(f"{path}: cannot be written: {error.strerror}") from error
+        raise UnwritableError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gateway.errors import ConflictError, NotFoundError, RefusedError, UsageError
+from gateway.errors import ConflictError, DockgateError, NotFoundError, RefusedError, UsageError
 from gateway.pki import files, names
 from gateway.pki import inspection as reading
 from gateway.pki.authority import Authority, certificate_pem, key_pem, key_usage, new_key
@@ -132,7 +132,7 @@ def issue_client(directory: Path, name: str, *, now: int, replace: bool = False)
         files.make_directory(layout.clients, files.PRIVATE_DIRECTORY_MODE)
         if not replace and (certificate_file.exists() or key_file.exists()):
             raise ConflictError(
-                f"{certificate_file}: exists already and is left alone", hint="dockgate cert revoke SERIAL"
+                f"{certificate_file}: exists already and is left alone", hint=f"dockgate cert issue {name} --replace"
             )
         key = new_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -187,6 +187,19 @@ def renew_crl(directory: Path, *, now: int) -> CrlInfo:
         revoked, number = _revoked(layout, authority)
         _write_crl(layout, authority, revoked, number + 1, now=now)
         return reading.inspect_crl(layout.crl, now=now)
+
+
+def revokes_more(crl: Path, other: Path, *, ca: Path) -> bool:
+    """Is ``crl`` a list of ``ca`` that was signed after ``other``: then going back to ``other`` would let revoked ones in."""
+    try:
+        authority, newer = reading.load_chain(ca)[0], reading.load_crl(crl)
+        if not newer.is_signature_valid(authority.public_key()):  # type: ignore[arg-type] # any other kind is refused there
+            return False
+        return not other.exists() or (reading.inspect_crl(crl, now=0).number or 0) > (
+            reading.inspect_crl(other, now=0).number or 0
+        )
+    except (DockgateError, TypeError):
+        return False
 
 
 def _revoked(layout: Layout, authority: Authority) -> tuple[list[Revoked], int]:

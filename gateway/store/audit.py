@@ -33,6 +33,19 @@ def append(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     )
 
 
+def is_repetition(db: sqlite3.Connection, entry: Entry, within_ms: int) -> bool:
+    """Whether the latest entry of this action on this target says the same, and is not older than that."""
+    row = db.execute(
+        "SELECT at, actor, outcome, detail FROM audit WHERE target = ? AND action = ? ORDER BY id DESC LIMIT 1",
+        (entry.target, entry.action),
+    ).fetchone()
+    return (
+        row is not None
+        and row == (row[0], entry.actor, entry.outcome, orjson.dumps(entry.detail).decode())
+        and (entry.at - row[0] < within_ms)
+    )
+
+
 def list_since(
     db: sqlite3.Connection,
     *,
@@ -69,14 +82,23 @@ def list_since(
     ]
 
 
-def trim(db: sqlite3.Connection, before: int) -> int:
-    """Delete what is older than ``before``; returns how many that were. The horizon that allows it never goes back."""
+def trim(db: sqlite3.Connection, before: int, *, limit: int | None = None) -> int:
+    """Delete what is older than ``before``, ``limit`` at most; returns how many. The horizon that allows it never goes back."""
     db.execute(
         "INSERT INTO audit_horizon (id, trimmed_before) VALUES (1, ?)"
         " ON CONFLICT (id) DO UPDATE SET trimmed_before = max(trimmed_before, excluded.trimmed_before)",
         (before,),
     )
-    return db.execute("DELETE FROM audit WHERE at < ?", (before,)).rowcount
+    return db.execute(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, -1 if limit is None else limit),  # SQLite: a negative limit is none
+    ).rowcount
+
+
+def newest_at(db: sqlite3.Connection) -> int | None:
+    """The latest time that an entry has."""
+    at: int | None = db.execute("SELECT max(at) FROM audit").fetchone()[0]
+    return at
 
 
 def _dock(entry: Entry) -> str | None:

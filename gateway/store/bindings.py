@@ -20,6 +20,7 @@ from gateway.topics import is_valid_sn
 # domain-type-sub_type, never compared with a list: the docks of next year have keys that nobody lists yet (case 3)
 _MODEL_KEY = re.compile(r"[0-9]{1,10}-[0-9]{1,10}-[0-9]{1,10}")
 _DOCK_DOMAIN = "3-"
+_REPEATED_MS = 60_000
 MAX_CALLSIGN = 128  # characters; a name for people, cut rather than refused
 
 
@@ -230,7 +231,12 @@ class _Request:
         if self._dock.sn in self._bound:
             changed += devices.detach_foreign(self._db, self._dock)
         used = tuple(codes.use(self._db, code) for code in self._opened.values() if code.uses_left is not None)
-        audit.append(self._db, [self._entry(result) for result in decided.values()])
+        # What changes something is always told; a dock that asks the same again and again is told of once a minute.
+        told = [(result.fresh, self._entry(result)) for result in decided.values()]
+        audit.append(
+            self._db,
+            [entry for fresh, entry in told if fresh or not audit.is_repetition(self._db, entry, _REPEATED_MS)],
+        )
         return BindOutcome(tuple(results), tuple(changed), used)
 
     def _code(self, text: str) -> BindingCode | None:

@@ -16,7 +16,10 @@ _SHOWN = 20  # a damaged file has thousands of findings that all say the same
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``problems`` empty: sound. ``version`` None: unreadable. ``foreign``: what others put into the file."""
+    """``problems`` empty: sound. ``version`` None: unreadable. ``foreign``: what others put into the file.
+
+    ``damage`` are those of the problems that another version of the program could not live with either.
+    """
 
     path: Path
     bytes: int
@@ -24,6 +27,7 @@ class Report:
     newest_version: int
     problems: tuple[str, ...]
     foreign: tuple[str, ...]
+    damage: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
@@ -46,6 +50,7 @@ def inspect(path: Path) -> Report:
     """Blocking: call it off the event loop. Works beside a running gateway and on a backup."""
     newest = migrate.available()[-1].number
     version: int | None = None
+    damage: list[str] = []
     found: list[str] = []
     foreign: tuple[str, ...] = ()
     try:
@@ -54,7 +59,7 @@ def inspect(path: Path) -> Report:
             sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
         ) as db:
             version = migrate.version_of(db)
-            found += problems(db)
+            damage += problems(db)
             if version > newest:
                 found.append(f"written by a newer dockgate (version {version}, this one knows {newest})")
             elif version < newest:
@@ -64,8 +69,8 @@ def inspect(path: Path) -> Report:
                 foreign = difference.foreign
                 found += [f"{name} is not as this dockgate needs it" for name in difference.wrong]
     except sqlite3.Error as error:
-        found.append(str(translate(error, path)))
+        damage.append(str(translate(error, path)))
     except OSError as error:
         size = 0
-        found.append(f"{path}: {error.strerror}")
-    return Report(path, size, version, newest, tuple(found), foreign)
+        damage.append(f"{path}: {error.strerror}")
+    return Report(path, size, version, newest, (*damage, *found), foreign, tuple(damage))

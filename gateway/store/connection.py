@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from urllib.parse import quote
@@ -84,6 +85,19 @@ class Store:
         self._unclaimed = False
         self._closing = False
         self._closed = asyncio.Event()
+        self._timed: Callable[[str, float], None] | None = None
+
+    def on_timed(self, callback: Callable[[str, float], None]) -> None:
+        """``callback("read" or "write", seconds)`` after each hop to a connection; a write is a whole shared transaction."""
+        self._timed = callback
+
+    async def _run(self, connection: WorkerConnection, kind: str, fn: Callable[[sqlite3.Connection], T]) -> T:
+        started = perf_counter()  # uvloop's own clock stands still within a turn
+        try:
+            return await connection.run(fn)
+        finally:
+            if self._timed is not None:
+                self._timed(kind, perf_counter() - started)
 
     @classmethod
     async def open(
@@ -143,7 +157,7 @@ class Store:
                     db.execute("ROLLBACK")
 
         try:
-            return await self._reader.run(job)
+            return await self._run(self._reader, "read", job)
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
 
@@ -221,9 +235,8 @@ class Store:
 
     async def _commit(self, writer: WorkerConnection, batch: list[_Job]) -> None:
         try:
-            outcomes = await writer.run(
-                partial(_run_batch, [job.fn for job in batch], durable=any(job.durable for job in batch))
-            )
+            work = partial(_run_batch, [job.fn for job in batch], durable=any(job.durable for job in batch))
+            outcomes = await self._run(writer, "write", work)
         except Exception as error:  # noqa: BLE001 -- whatever it was, each caller of the batch must hear of it
             outcomes = [error] * len(batch)
         else:

@@ -159,3 +159,25 @@ CREATE TABLE contact (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX contact_by_sn ON contact (sn);
+
+-- Tokens of programs for the admin HTTP. digest is the SHA-256 of 256 random bits, which nobody can go back from. A revoked one
+-- stays, so that its name in the audit means one token for ever.
+CREATE TABLE api_token (
+  name TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),
+  digest TEXT NOT NULL UNIQUE CHECK (length(digest) = 64),
+  scope TEXT NOT NULL CHECK (scope IN ('read', 'write')),
+  created_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER,
+  last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Who may log in to the console. Their sessions are in memory only: a stolen copy of the database opens none.
+CREATE TABLE operator (
+  name TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),
+  password_hash TEXT NOT NULL CHECK (password_hash <> ''),
+  created_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  last_login_at INTEGER
+) STRICT, WITHOUT ROWID;

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from amqtt.contexts import BrokerConfig
 
 from gateway.config import Config
 from gateway.runtime import Runtime
+from tests.conftest import Gateway, Installation
+from tests.integration.lasting import CopiedInstallation, LastingInstallation
 
-from ..conftest import Gateway, Installation
 from . import zoo
 
 OURS = (
@@ -40,7 +42,7 @@ class StockGateway(Gateway):
     async def _serve(self, config: Config) -> None:
         self.loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        self._stop = lambda: self.loop.call_soon_threadsafe(stop.set)
+        self._stop = lambda: (self.loop.call_soon_threadsafe(stop.set), None)[1]
         self.runtime = await Runtime.build(config)
         try:
             self.stock = StockBroker(config, self.runtime)
@@ -57,6 +59,17 @@ class StockGateway(Gateway):
     def port(self, listener: str = "plain") -> int:
         server: Any = self.stock._servers[listener].instance
         return int(server.sockets[0].getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> LastingInstallation:
+    return LastingInstallation(tmp_path_factory.mktemp("bare") / "dockgate")
+
+
+@pytest.fixture
+def installation(bare: LastingInstallation, tmp_path: Path) -> Installation:
+    """As the fixture of all tests, but copied."""
+    return CopiedInstallation(bare, tmp_path / "dockgate")
 
 
 @pytest.fixture(autouse=True)

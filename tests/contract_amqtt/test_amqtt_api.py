@@ -101,8 +101,8 @@ def test_without_plugins_amqtt_would_let_everybody_in() -> None:
 
 def test_plugins_are_loaded_by_their_dotted_names_in_the_order_of_the_file() -> None:
     async def scenario() -> list[str]:
-        names = {"zoo.OpenTopics": {}, "zoo.Mute": {}, "zoo.Open": {}, "zoo.Diary": {}}
-        return [type(plugin).__name__ for plugin in (await made(names)).plugins_manager.plugins]
+        broker = await made({"zoo.OpenTopics": {}, "zoo.Mute": {}, "zoo.Open": {}, "zoo.Diary": {}})
+        return [type(plugin).__name__ for plugin in broker.plugins_manager.plugins]
 
     assert asyncio.run(scenario()) == ["OpenTopics", "Mute", "Open", "Diary"]
 
@@ -166,7 +166,9 @@ def test_a_plugin_finds_what_a_subclass_has_set_on_its_broker_before_amqtts_init
     """Two brokers in one process, each with its own."""
 
     async def scenario() -> tuple[Any, Any]:
-        return await made({"zoo.Greeting": {"word": "a"}}, runtime=1), await made({"zoo.Greeting": {"word": "b"}}, runtime=2)
+        return await made({"zoo.Greeting": {"word": "a"}}, runtime=1), await made(
+            {"zoo.Greeting": {"word": "b"}}, runtime=2
+        )
 
     brokers = asyncio.run(scenario())
     assert [plugin.context._broker_instance for plugin in zoo.Greeting.made] == list(brokers)  # type: ignore[attr-defined]
@@ -248,7 +250,7 @@ def test_a_message_for_plugins() -> None:
 
 
 def test_our_session_has_what_amqtts_has_but_its_queues_and_what_only_clients_use() -> None:
-    ours = Session(SessionLimits(inflight=1, queued_messages=1, queued_bytes=1), dropped=lambda count: None)
+    ours = Session(SessionLimits(inflight=1, queued_messages=1, queued_bytes=1), dropped=print)
     left_out = {
         # a client's side of it
         "broker_uri", "cafile", "capath", "cadata", "publish_retry_delay",

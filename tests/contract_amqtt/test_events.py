@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from amqtt.events import BrokerEvents
 
-from ..conftest import Gateway, Installation
-from ..integration.lasting import served, wait_until
-from ..integration.octets import Octets, connack, puback, publish, suback, subscribe, unsuback, unsubscribe
+from tests.conftest import Gateway, Installation
+from tests.integration.lasting import served, wait_until
+from tests.integration.octets import Octets, connack, puback, publish, suback, subscribe, unsuback, unsubscribe
+
 from .conftest import StockGateway
 from .zoo import Diary
 

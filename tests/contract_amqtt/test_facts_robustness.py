@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ..conftest import Gateway, Installation, Login
-from ..integration.lasting import wait_until
-from ..integration.octets import (
+from gateway.broker import connection as connection_module
+from tests.conftest import Gateway, Installation, Login
+from tests.integration.lasting import wait_until
+from tests.integration.octets import (
     PINGREQ,
     PINGRESP,
     Octets,
@@ -88,6 +89,18 @@ def test_fact_12_a_connection_that_does_not_log_in_is_closed(
     assert honest.is_silent()
 
 
+def _ends(client: Octets, sent: bytes) -> bool:
+    """Send, and look for a moment whether the peer has closed."""
+    try:
+        client.send(sent)
+        client.packet()
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+    raise AssertionError("nothing should have been answered")
+
+
 def test_fact_12_a_connection_that_says_something_now_and_then_is_closed_all_the_same(
     installation: Installation, serve: Serve, dock: Login
 ) -> None:
@@ -96,13 +109,9 @@ def test_fact_12_a_connection_that_says_something_now_and_then_is_closed_all_the
     begun = time.monotonic()
     with Octets(gateway.port()) as slow:
         slow.socket.settimeout(0.05)
-        with pytest.raises((ConnectionError, BrokenPipeError)):
-            for byte in connect("x" * 200, username=dock.account, password=dock.password):
-                slow.send(bytes([byte]))
-                try:
-                    slow.packet()
-                except TimeoutError:
-                    continue
+        patience = iter(connect("x" * 200, username=dock.account, password=dock.password))
+        while not _ends(slow, bytes([next(patience)])):
+            continue
     assert time.monotonic() - begun < 3
 
 
@@ -135,11 +144,15 @@ def test_fact_12_a_keep_alive_of_none_or_too_long_is_held_to_the_longest(
 # -- 12: numbers
 
 
+@pytest.mark.parametrize("room", ["of the gateway", "of the listener"])
 def test_fact_12_silent_connections_do_not_keep_docks_out(
-    installation: Installation, serve: Serve, clients: ExitStack, dock: Login
+    installation: Installation, serve: Serve, clients: ExitStack, dock: Login, room: str
 ) -> None:
     """Sixty sockets against room for fifty; who logs in displaces who does not."""
-    limit(installation, "limits", connections=50)
+    if room == "of the gateway":
+        limit(installation, "limits", connections=50)
+    else:
+        installation.configure(lambda settings: settings["listeners"]["plain"].update(max_connections=50))
     gateway = serve(installation)
     crowd = [clients.enter_context(Octets(gateway.port())) for _ in range(60)]
     client = logged_in(gateway, clients, dock, "dock")
@@ -222,10 +235,9 @@ def test_fact_13_a_packet_over_the_limit_ends_its_connection_before_it_is_there(
 ) -> None:
     limit(installation, "limits", packet_bytes=1024 * 1024)
     gateway = serve(installation)
+    client = clients.enter_context(Octets(gateway.port()))
     if is_logged_in:
-        client = logged_in(gateway, clients, dock, "dock")
-    else:
-        client = clients.enter_context(Octets(gateway.port()))
+        assert client.login("dock", dock.account, dock.password) == connack(0)
     head = packet(0x30 if is_logged_in else 0x10, b"\x00" * size)[:5]
     assert client.until_closed(head) == b""
     assert logged_in(gateway, clients, dock, "another").is_silent()
@@ -280,7 +292,34 @@ def test_fact_13_a_reader_that_does_not_read_costs_bounded_memory(
         return int(link.connection.outbound_bytes())
 
     assert gateway.ask(outbound) < 600_000
-    assert gateway.ask(lambda: gateway.broker.metrics.messages.dropped.total()) > 0
+    assert gateway.ask(gateway.broker.metrics.messages.dropped.total) > 0
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_fact_13_what_a_closed_connection_has_not_read_is_given_up(
+    installation: Installation,
+    serve: Serve,
+    clients: ExitStack,
+    dock: Login,
+    service: Login,
+    listener: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its socket and its buffer would stay for as long as the peer keeps its window shut."""
+    monkeypatch.setattr(connection_module, "_LINGER_S", 0.2)
+    gateway = serve(installation)
+    tls = ssl.create_default_context(cafile=installation.ca) if listener == "tls" else None
+    deaf = clients.enter_context(Octets(gateway.port(listener), tls=tls))
+    assert deaf.login("deaf", service.account, service.password, keepalive=1) == connack(0)
+    assert deaf.answers(subscribe((OSD, 0))) == suback(1, 0)
+    connection: Any = gateway.ask(lambda: gateway.broker.sessions["deaf"][0].link.connection)  # type: ignore[union-attr]
+    sender = logged_in(gateway, clients, dock, "dock")
+    for _ in range(80):  # 8 MB: more than the sockets' buffers hold, less than is kept for one client
+        sender.send(publish(OSD, b"x" * 100_000))
+    assert sender.is_silent()
+    assert gateway.ask(connection.outbound_bytes) > 100_000
+    wait_until(gateway, lambda: gateway.broker.metrics.connections.open == 1)
+    wait_until(gateway, lambda: connection.transport is None, timeout_s=3)
 
 
 # -- 14: what is ill-formed (all of it: tests/integration/packets.py), and other versions

@@ -1,21 +1,26 @@
-"""What a released broker does wrong at the login and with sessions (docs/decisions/0001-own-connections.md), by number: not here."""
+"""What a released broker does wrong at the login and with sessions, by number (docs/decisions/0001): not here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..conftest import Gateway, Installation, Login
-from ..integration.lasting import wait_until
-from ..integration.octets import Octets, connack, connect, packet, puback, publish, pubrec, suback, subscribe, text
-from .zoo import SleepingJudge
+from tests.conftest import Gateway, Installation, Login
+from tests.integration.lasting import CopiedInstallation, LastingInstallation, wait_until
+from tests.integration.octets import Octets, connack, connect, packet, puback, publish, pubrec, suback, subscribe, text
+
+from .zoo import SleepingJudge, SleepingTopics
 
 SN, OTHER_SN = "7CTDM7100BFACT", "7CTDM7100BELSE"
 OSD, SERVICES = f"thing/product/{SN}/osd", f"thing/product/{SN}/services"
+
+
+WRONG = "wrong"
 
 
 @dataclass
@@ -46,16 +51,24 @@ class World:
         assert self.socket().until_closed(sent) == connack(code)
 
 
-@pytest.fixture
-def world(installation: Installation, serve: Callable[[Installation], Gateway]) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[LastingInstallation, Login, Login, Login]:
+    """The installation that each test gets a copy of, and its accounts."""
+    installation = LastingInstallation(tmp_path_factory.mktemp("town") / "dockgate")
     dock = installation.account("dock-1", "dock", "--sn", SN)
     other = installation.account("dock-2", "dock", "--sn", OTHER_SN)
-    service = installation.account("platform", "service")
+    return installation, dock, other, installation.account("platform", "service")
+
+
+@pytest.fixture
+def world(
+    town: tuple[LastingInstallation, Login, Login, Login], tmp_path: Path, serve: Callable[[Installation], Gateway]
+) -> Iterator[World]:
     with ExitStack() as clients:
-        yield World(serve(installation), dock, other, service, clients)
+        yield World(serve(CopiedInstallation(town[0], tmp_path / "town")), *town[1:], clients)
 
 
-def attack(login: Login, *, clean: bool, password: str = "wrong") -> bytes:
+def attack(login: Login, *, clean: bool, password: str = WRONG) -> bytes:
     """Another's client id and name, a wrong password, and a will."""
     return connect("dock", username=login.account, password=password, clean=clean, will=(OSD, b"forged", 1, True))
 
@@ -123,6 +136,24 @@ def test_fact_02_nobody_acts_under_a_name_that_is_still_being_verified(
         gateway.ask(asleep.pop().set)
         assert claimed.packet() == connack(2)
         assert plain.is_silent()
+
+
+def test_fact_02_who_is_disabled_while_the_login_is_being_decided_does_not_get_in(
+    installation: Installation, with_plugins: Callable[..., None], serve: Callable[[Installation], Gateway]
+) -> None:
+    dock = installation.account("dock-1", "dock", "--sn", SN)
+    with_plugins("broker_plugins.auth.AccountAuthPlugin", "zoo.SleepingTopics")
+    gateway = serve(installation)
+    asleep = SleepingTopics.asleep
+    with Octets(gateway.port()) as client:
+        client.send(connect("dock", username=dock.account, password=dock.password, will=(OSD, b"gone", 0, False)))
+        wait_until(gateway, lambda: asleep)
+        installation.dockgate("account", "disable", "dock-1")
+        directory = gateway.runtime.services.directory
+        wait_until(gateway, lambda: not directory.account("dock-1").enabled)  # type: ignore[union-attr]
+        gateway.ask(asleep.pop().set)
+        assert client.until_closed() == connack(5)
+    assert gateway.ask(lambda: len(gateway.broker.table)) == 0
 
 
 # -- 3: the will of a connection that was never authenticated
@@ -243,3 +274,36 @@ def test_fact_13_what_was_not_acknowledged_is_sent_again_in_order_with_dup(world
     again = world.client("dock", world.dock, clean=False, present=True)
     for first, number in sent:
         assert again.packet() == packet(first | 0x08, text(SERVICES) + bytes([0, number]) + b"%d" % number)
+
+
+# -- what an account can heap up
+
+
+def test_an_account_keeps_no_more_sessions_than_it_may_have_connections(
+    installation: Installation, serve: Callable[[Installation], Gateway]
+) -> None:
+    """Each waits a day with its queue; with a new client id each time one account could fill the memory."""
+    installation.configure(lambda settings: settings["dockgate"].update(limits={"connections_per_account": 3}))
+    dock = installation.account("dock-1", "dock", "--sn", SN)
+    other = installation.account("dock-2", "dock", "--sn", OTHER_SN)
+    gateway = serve(installation)
+
+    def visit(client_id: str, login: Login, *, present: bool = False) -> None:
+        with Octets(gateway.port()) as client:
+            assert client.login(client_id, login.account, login.password, clean=False) == connack(0, present=present)
+            assert client.answers(subscribe((f"thing/product/{SN}/services", 1)))[-1] in {1, 0x80}
+            client.close()
+        wait_until(gateway, lambda: gateway.broker.metrics.connections.open == 0)
+
+    visit("other", other)
+    for number in range(6):
+        visit(f"dock {number}", dock)
+    assert gateway.ask(lambda: len(gateway.broker.table)) == 4
+    assert gateway.ask(lambda: gateway.broker.delivery.router.count) == 3
+    for number in (5, 4, 3):
+        visit(f"dock {number}", dock, present=True)
+    visit("other", other, present=True)
+    # who has been there again is the last to go
+    visit("dock 6", dock)
+    visit("dock 5", dock)
+    visit("dock 3", dock, present=True)

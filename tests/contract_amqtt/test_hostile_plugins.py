@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.broker import hooks
-
-from ..conftest import Gateway, Installation
-from ..integration.lasting import served, wait_until
-from ..integration.octets import (
+from tests.conftest import Gateway, Installation
+from tests.integration.lasting import served, wait_until
+from tests.integration.octets import (
     DISCONNECT,
     Octets,
     connack,
@@ -24,6 +23,7 @@ from ..integration.octets import (
     subscribe,
     text,
 )
+
 from .conftest import StockGateway
 from .zoo import Diary, RaisingObserver, SleepingJudge, StuckObserver
 
@@ -113,13 +113,14 @@ def test_who_hangs_up_while_the_login_waits_leaves_nothing_behind(
     impatient.send(connect("client", username="alice", password="secret", clean=False))
     wait_until(gateway, lambda: len(asleep) == 1)
     impatient.drop()
-    wait_until(gateway, lambda: not gateway.broker._connections)
+    wait_until(gateway, lambda: not list(gateway.broker.admission))
     gateway.ask(asleep[0].set)
     with Octets(gateway.port()) as client:
         client.send(connect("client", username="alice", password="secret", clean=False))
         wait_until(gateway, lambda: len(asleep) == 2)
         gateway.ask(asleep[1].set)
         assert client.packet() == connack(0, present=False)
+        gateway.call(gateway.broker.hooks.settle())
     assert sum(name == "on_broker_client_connected" for name, _ in Diary.events) == 1
 
 
@@ -145,6 +146,21 @@ def test_a_topic_judge_that_raises_refuses_and_nothing_more(
         granted = 0x80 if action == "subscribe" else 0
         assert client.answers(subscribe(("a", 0))) == suback(1, granted)
         assert client.answers(publish("a", b"x", qos=1)) == puback()
+
+
+@pytest.mark.parametrize("beside", [(), ("broker_plugins.acl.TopicRulesPlugin",)], ids=["alone", "after ours"])
+def test_judges_run_in_a_task_as_they_do_under_amqtt(
+    gateway_with: Callable[..., Gateway], installation: Installation, beside: tuple[str, ...]
+) -> None:
+    """Time limits and most network libraries need one."""
+    dock = installation.account("dock-1", "dock", "--sn", "7CTDM7100BTASK")
+    login = "broker_plugins.auth.AccountAuthPlugin"
+    gateway = gateway_with(*(login,) if beside else (), "zoo.PunctualJudge", *beside, "zoo.PunctualTopics")
+    services = "thing/product/7CTDM7100BTASK/services"
+    with Octets(gateway.port()) as client:
+        assert client.login("client", dock.account, dock.password) == connack(0)
+        assert client.answers(subscribe((services, 1))) == suback(1, 1)
+        assert client.answers(publish("thing/product/7CTDM7100BTASK/osd", b"x", qos=1)) == puback()
 
 
 # -- observers

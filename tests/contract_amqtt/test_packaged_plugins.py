@@ -12,8 +12,8 @@ from amqtt.plugins.sys.broker import BrokerSysPlugin
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from ..conftest import Gateway, Installation
-from ..integration.octets import Octets, connack, connect, packet, puback, publish, suback, subscribe, text
+from tests.conftest import Gateway, Installation
+from tests.integration.octets import Octets, connack, connect, packet, puback, publish, suback, subscribe, text
 
 FILE_AUTH = "amqtt.plugins.authentication.FileAuthPlugin"
 ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
@@ -35,9 +35,9 @@ def gateway_with(
     return start
 
 
-def client_of(gateway: Gateway, account: str = "alice", password: str = "secret") -> Octets:
+def client_of(gateway: Gateway, account: str = "alice", password: str | None = None) -> Octets:
     client = Octets(gateway.port())
-    assert client.login(f"client of {account}", account, password) == connack(0)
+    assert client.login(f"client of {account}", account, password or "secret") == connack(0)
     return client
 
 

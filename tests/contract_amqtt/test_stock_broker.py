@@ -12,10 +12,10 @@ from amqtt.contexts import BrokerConfig
 from amqtt.errors import PluginInitError
 
 from gateway.simulator import MODELS, Target, make_profile, run_dock
+from tests.conftest import Installation, Login
+from tests.integration.lasting import wait_until
+from tests.integration.octets import Octets, connack, packet, publish, suback, subscribe, text
 
-from ..conftest import Installation, Login
-from ..integration.lasting import wait_until
-from ..integration.octets import Octets, connack, packet, publish, suback, subscribe, text
 from .conftest import OURS, StockGateway
 
 SN = "7CTDM7100BSTCK"

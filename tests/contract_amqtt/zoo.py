@@ -1,4 +1,5 @@
 """Plugins for tests, loaded by their dotted names as broker.yaml would: one that writes everything down, and bad ones."""
+# ruff: noqa: ARG002 - the signatures are amqtt's
 
 from __future__ import annotations
 
@@ -105,6 +106,15 @@ class SecondVerdict(Verdict):
     """A second opinion."""
 
 
+class PunctualJudge(BaseAuthPlugin):
+    """Asks somebody else and does not wait for ever, as those do that ask over the network."""
+
+    async def authenticate(self, *, session: Session) -> bool | None:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+        return asyncio.current_task() is not None
+
+
 class RaisingJudge(BaseAuthPlugin):
     async def authenticate(self, *, session: Session) -> bool | None:
         raise RuntimeError("a judge's fault")
@@ -130,6 +140,31 @@ class OpenTopics(BaseTopicPlugin):
     ) -> bool | None:
         await asyncio.sleep(0)
         return True
+
+
+class SleepingTopics(BaseTopicPlugin):
+    """Allows a publish when it is woken."""
+
+    asleep: ClassVar[list[asyncio.Event]] = []
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool | None:
+        woken = asyncio.Event()
+        self.asleep.append(woken)
+        await woken.wait()
+        return True
+
+
+class PunctualTopics(BaseTopicPlugin):
+    """Does not wait for ever either."""
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool | None:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+        return asyncio.current_task() is not None
 
 
 class RaisingTopics(BaseTopicPlugin):
@@ -217,7 +252,15 @@ class FullAcl(TopicAccessControlListPlugin):
 
 def forget() -> None:
     """Before each test."""
-    for notes in (Diary.events, Greeting.made, SleepingJudge.asleep, RaisingObserver.calls, StuckObserver.stuck):
+    notes: list[Any]
+    for notes in (
+        Diary.events,
+        Greeting.made,
+        SleepingJudge.asleep,
+        SleepingTopics.asleep,
+        RaisingObserver.calls,
+        StuckObserver.stuck,
+    ):
         notes.clear()
 
 

@@ -107,7 +107,7 @@ def _default(option: Option) -> str:
     if option.required:
         return "(has to be given)"
     value = option.default
-    if value is None:
+    if value is None or value == ():
         return "(none)"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -19,7 +19,7 @@ from gateway.simulator import MODELS, Target, TlsFiles, make_profile, run_dock
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 _FENCE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_PORTS = "--tls-bind 127.0.0.1:0 --plain-bind 127.0.0.1:0"  # by default they are taken by whoever runs dockgate here
+_PORTS = "--tls-bind 127.0.0.1:0 --plain-bind 127.0.0.1:0 --admin-bind 127.0.0.1:0"  # by default they are taken by whoever runs dockgate here
 
 
 def fences(text: str = README) -> list[str]:

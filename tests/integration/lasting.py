@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from ..conftest import Gateway, Installation, Login
+from tests.conftest import Gateway, Installation, Login
 
 
 class LastingInstallation(Installation):
@@ -39,6 +40,17 @@ class LastingInstallation(Installation):
         return Login(name, password)
 
 
+class CopiedInstallation(LastingInstallation):
+    """What another installation was when it was copied: much faster made than a new one."""
+
+    def __init__(self, original: LastingInstallation, folder: Path) -> None:
+        self._out, self._err = io.StringIO(), io.StringIO()
+        self._capture = self._printed
+        self.first = original.first
+        self.folder = shutil.copytree(original.folder, folder)
+        self.config_file = folder / original.config_file.name
+
+
 @contextmanager
 def served(installation: Installation, kind: type[Gateway] = Gateway) -> Iterator[Gateway]:
     """Serve it while the ``with`` lasts; what the end of a gateway does can be looked at after it."""
@@ -54,7 +66,7 @@ def wait_until(gateway: Gateway, question: Callable[[], object], *, timeout_s: f
 
     async def asking() -> None:
         async with asyncio.timeout(timeout_s):
-            while not question():
+            while not question():  # noqa: ASYNC110 - nobody sets an event for it
                 await asyncio.sleep(0.005)
 
     gateway.call(asking())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 TIMEOUT_S = 5.0  # less than the gateway gives a connection without a login
 
@@ -132,7 +132,7 @@ class Octets:
         if tls is not None:
             self.socket = tls.wrap_socket(plain, server_hostname="localhost")
 
-    def __enter__(self) -> Octets:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

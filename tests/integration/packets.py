@@ -119,6 +119,9 @@ FIRST_PACKETS = (
     Case("a user name that is not UTF-8 [MQTT-3.1.3-11]", _login(username=b"\x80"), closes=True),
     Case("U+0000 in the will topic", _login(will=("a\x00b", b"", 0, False)), closes=True),
     Case("a will topic that is not UTF-8 [MQTT-3.1.3-10]", _login(will=(b"\xff", b"", 0, False)), closes=True),
+    Case("an empty will topic [MQTT-4.7.3-1]", _login(will=("", b"", 0, False)), closes=True),
+    Case("+ in the will topic [MQTT-4.7.1-1]", _login(will=("thing/product/+/osd", b"", 0, False)), closes=True),
+    Case("# in the will topic", _login(will=("#", b"", 0, False)), closes=True),
     # no CONNECT
     Case("PINGREQ first [MQTT-3.1.0-1]", PINGREQ, closes=True),
     Case("PUBLISH first", publish(OSD, b"{}"), closes=True),
@@ -152,7 +155,9 @@ AFTER_THE_LOGIN = (
     Case("PUBREC of an unknown message", pubrec(99), pubrel(99)),
     Case("PUBCOMP of an unknown message", pubcomp(99)),
     Case("an empty payload", publish(OSD, b"", qos=1), puback()),
-    Case("retain", publish(OSD, b"{}", qos=1, retain=True) + publish(OSD, b"", qos=1, retain=True), puback() + puback()),
+    Case(
+        "retain", publish(OSD, b"{}", qos=1, retain=True) + publish(OSD, b"", qos=1, retain=True), puback() + puback()
+    ),
     Case("a topic that is not allowed, QoS 0: dropped", publish(FOREIGN, b"{}")),
     Case("a topic that is not allowed, QoS 1 [MQTT-3.3.5-2]", publish(FOREIGN, b"{}", qos=1), puback()),
     Case("a topic that is not allowed, QoS 2", publish(FOREIGN, b"{}", qos=2) + pubrel(), pubrec() + pubcomp()),
@@ -241,5 +246,7 @@ AFTER_THE_LOGIN = (
     Case("PUBCOMP with flags", b"\x71\x02\x00\x01", closes=True),
     Case("a remaining length of five bytes", b"\x30\xff\xff\xff\xff\x01", closes=True),
     Case("a packet of 256 MiB", b"\x30\xff\xff\xff\x7f", closes=True),
-    Case("good packets before a bad one", publish(OSD, b"{}", qos=1) + PINGREQ + b"\xf0\x00", puback() + PINGRESP, True),
+    Case(
+        "good packets before a bad one", publish(OSD, b"{}", qos=1) + PINGREQ + b"\xf0\x00", puback() + PINGRESP, True
+    ),
 )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ..conftest import Gateway, Installation, Login
+from tests.conftest import Gateway, Installation, Login
+
 from .lasting import served, wait_until
 from .octets import (
     PINGREQ,
@@ -94,7 +95,9 @@ def test_unsubscribing_from_what_is_no_filter_leaves_the_subscriptions_alone(
     gateway = serve(installation)
     client = logged_in(gateway, clients, service, "service")
     assert client.answers(subscribe(("thing/#", 0), ("$share/g/sys/#", 0))) == suback(1, 0, 0)
-    assert client.answers(unsubscribe("thing/#/osd", "thing/#/#", "$share/g/sys/#/a", "$share/g", "$share")) == unsuback()
+    assert (
+        client.answers(unsubscribe("thing/#/osd", "thing/#/#", "$share/g/sys/#/a", "$share/g", "$share")) == unsuback()
+    )
     sender = logged_in(gateway, clients, dock, "dock")
     assert sender.answers(publish(OSD, b"x", qos=1)) == puback()
     assert client.answers() == packet(0x30, text(OSD) + b"x")
@@ -197,7 +200,7 @@ def test_packets_before_the_login_is_decided_wait_and_are_then_handled_in_order(
     reader = logged_in(gateway, clients, service, "service")
     assert reader.answers(subscribe((OSD, 0))) == suback(1, 0)
     client = clients.enter_context(Octets(gateway.port()))
-    from .octets import connect
+    from tests.integration.octets import connect
 
     hello = connect("dock", username=dock.account, password=dock.password)
     count = 1000

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .packets import ACCOUNT, AFTER_THE_LOGIN, FIRST_PACKETS, PASSWORD, SN, Case
 from .lasting import LastingInstallation, served
 from .octets import Octets, connack
+from .packets import ACCOUNT, AFTER_THE_LOGIN, FIRST_PACKETS, PASSWORD, SN, Case
 
 
 @pytest.fixture(scope="module")

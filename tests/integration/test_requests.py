@@ -116,7 +116,8 @@ def test_an_answer_follows_its_own_session_only(town: Town, keep: Any) -> None:
     assert json.loads(back.receive().payload)["tid"] == "c-2"
 
 
-@pytest.mark.case("14", "C27")
+@pytest.mark.case(14)
+@pytest.mark.case("C27")
 def test_the_same_request_five_times_at_once_is_done_once(town: Town, keep: Any) -> None:
     installation = town.installation
     words = ("org", "code", "add", installation.organization_id, "--uses", "1")
@@ -182,7 +183,7 @@ def test_pipelined_requests_are_answered_in_their_order(town: Town, keep: Any) -
     assert first_status["data"]["output"]["bind_status"][0]["is_device_bind_organization"] is True
 
 
-@pytest.mark.case("17")
+@pytest.mark.case(17)
 @pytest.mark.parametrize(
     "topic_kind", [Kind.REQUESTS, Kind.STATUS, Kind.EVENTS, Kind.STATE, Kind.OSD], ids=lambda k: k.value
 )
@@ -207,7 +208,9 @@ def test_garbage_moves_nothing(town: Town, keep: Any, topic_kind: Kind) -> None:
     assert dock.is_open
 
 
-@pytest.mark.case("4", "C3", "C31")
+@pytest.mark.case(4)
+@pytest.mark.case("C3")
+@pytest.mark.case("C31")
 @pytest.mark.parametrize("qos", [0, 1, 2])
 @pytest.mark.parametrize("protocol", [4, 5], ids=["3.1.1", "5"])
 def test_telemetry_of_100_kilobytes_arrives_as_it_was(town: Town, keep: Any, qos: int, protocol: int) -> None:
@@ -228,7 +231,9 @@ def test_telemetry_of_100_kilobytes_arrives_as_it_was(town: Town, keep: Any, qos
     assert lines.found("warning|error|cannot") == []
 
 
-@pytest.mark.case("C28", "C29", "C30")
+@pytest.mark.case("C28")
+@pytest.mark.case("C29")
+@pytest.mark.case("C30")
 def test_what_wants_an_acknowledgement_gets_it_and_is_passed_on(town: Town, keep: Any) -> None:
     dock = keep(dock_of(town, profile_of(town)))
     dock.update_topo()

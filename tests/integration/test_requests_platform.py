@@ -62,7 +62,7 @@ def asked(dock: SimulatedDock, payload: bytes) -> Coroutine[Any, Any, dict[str, 
     return asyncio.to_thread(lambda: dock.reply(dock.send_raw(dock.requests_topic, payload), strict=False))
 
 
-@pytest.mark.case("16")
+@pytest.mark.case(16)
 @pytest.mark.parametrize("version", [4, 5], ids=["3.1.1", "5"])
 @pytest.mark.parametrize("name", ["service-a", "service-all"])
 def test_a_listening_service_answers(make: Any, keep: Any, name: str, version: int) -> None:
@@ -90,7 +90,8 @@ def test_a_listening_service_answers(make: Any, keep: Any, name: str, version: i
     assert json.loads(dock.expect(REPLY).payload)["tid"] == "fence"
 
 
-@pytest.mark.case("C22", "C23")
+@pytest.mark.case("C22")
+@pytest.mark.case("C23")
 @pytest.mark.parametrize("listens", ["nobody", "another organization", "observer", "service that is gone", "refuse"])
 def test_without_a_platform_it_is_refused_at_once(make: Any, keep: Any, listens: str) -> None:
     town = make(unanswered="refuse" if listens == "refuse" else "platform", handler_timeout_s=30.0)

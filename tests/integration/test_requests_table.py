@@ -42,7 +42,7 @@ def now_ms() -> int:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation as ``init`` makes it, to be copied."""
     folder = tmp_path_factory.mktemp("table") / "dockgate"
-    plain = ("--tls-bind", "127.0.0.1:0", "--plain-bind", "127.0.0.1:0")
+    plain = ("--tls-bind", "127.0.0.1:0", "--plain-bind", "127.0.0.1:0", "--admin-bind", "off")
     assert cli.main(["-o", "json", "init", "--dir", str(folder), "--no-input", "--host", "localhost", *plain]) == 0
     return folder
 

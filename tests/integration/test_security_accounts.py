@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from gateway.store import accounts
 from gateway.topics import Kind, device_topic
 
 from .process import Served, dockgate
 from .town import DOCK_A, Lines, Town, settle, until
-from .wire import Will, Wire, payloads
+from .wire import Will, Wire, connect_packet, payloads
 
 EVENTS = device_topic(DOCK_A, Kind.EVENTS)
 SERVICES = device_topic(DOCK_A, Kind.SERVICES)
@@ -162,7 +165,7 @@ def audited(town: Town, *wanted: tuple[str, str]) -> list[dict[str, Any]]:
         assert time.monotonic() < deadline, f"not audited: {wanted}"
 
 
-@pytest.mark.case("27")
+@pytest.mark.case(27)
 def test_twenty_guesses_lock_account_and_address(installation: Any, serve: Any) -> None:
     town = settle(installation, serve, "dock-a", "dock-b", "service-a")
     right = town.passwords["dock-a"]
@@ -191,7 +194,7 @@ def test_twenty_guesses_lock_account_and_address(installation: Any, serve: Any) 
     assert dockgate(file, "account", "show", "dock-a")["locks"] == []
 
 
-@pytest.mark.case("27")
+@pytest.mark.case(27)
 def test_an_address_that_guesses_at_many_accounts_is_locked(installation: Any, serve: Any) -> None:
     installation.configure(lambda settings: settings["dockgate"]["login"].update(address_failures=12))
     town = settle(installation, serve, "dock-a")
@@ -202,7 +205,7 @@ def test_an_address_that_guesses_at_many_accounts_is_locked(installation: Any, s
     assert tries(town, "dock-a", town.passwords["dock-a"], source="127.0.0.1") == [0]
 
 
-@pytest.mark.case("27")
+@pytest.mark.case(27)
 def test_a_lock_ends_and_outlives_a_restart(installation: Any, serve: Any) -> None:
     installation.configure(lambda settings: settings["dockgate"]["login"].update(lockout_failures=2, lockout_s=2))
     login = installation.account("dock-a", "dock", "--sn", DOCK_A)
@@ -221,6 +224,15 @@ def test_a_lock_ends_and_outlives_a_restart(installation: Any, serve: Any) -> No
     assert time.monotonic() - locked_at > 1.9
 
 
+@pytest.mark.case("C33")
+def test_an_unknown_account_and_a_wrong_password_look_the_same(installation: Any, serve: Any) -> None:
+    town = settle(installation, serve, "dock-a")
+    for version, code in ((4, 4), (5, 0x86)):
+        for name in ("dock-a", "nobody"):
+            assert tries(town, name, "guess", source="127.0.0.9", version=version) == [code]
+
+
+@pytest.mark.case(21)
 def test_a_gateway_without_accounts_lets_nobody_in(installation: Any, serve: Any) -> None:
     """Cases 21: no account or password that is the same everywhere."""
     for entry in installation.dockgate("account", "list"):
@@ -233,3 +245,21 @@ def test_a_gateway_without_accounts_lets_nobody_in(installation: Any, serve: Any
         assert tries(town, name, password, source="127.0.0.1") in ([4], [5])
     with town.wire() as anonymous:
         assert anonymous.login("x").code in (4, 5)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_login_under_way_does_not_outlive_its_account(installation: Any, serve: Any, keep: Any, attempt: int) -> None:
+    """The operator's change and the login's own write come out of the database in the same moment."""
+    town = settle(installation, serve, "dock-new")
+    with contextlib.closing(sqlite3.connect(installation.folder / "dockgate.db", isolation_level=None)) as operator:
+        operator.execute("BEGIN IMMEDIATE")
+        dock = keep(town.wire())
+        will = Will(
+            device_topic("8UUXN7N00A00NE", Kind.REQUESTS)
+        )  # gives the account its SN, and that has to be written
+        dock.send(connect_packet("link", "dock-new", town.passwords["dock-new"], will=will))
+        until(town.gateway, lambda: town.gateway.runtime.authenticator._pins._claims)
+        accounts.set_enabled(operator, "dock-new", False, 1)
+        operator.execute("COMMIT")
+    assert dock.wait_closed(OBEYED_S)
+    assert tries(town, "dock-new", town.passwords["dock-new"], source="127.0.0.1") == [4]

@@ -88,7 +88,7 @@ def enter(town: Town, name: str, leaf: trustme.LeafCert | None = None, *, passwo
     return wire
 
 
-@pytest.mark.case("30")
+@pytest.mark.case(30)
 @pytest.mark.parametrize("how", ["optional", "required"])
 def test_a_certificate_has_to_be_the_account_s_own(
     installation: Any, serve: Any, keep: Any, authority: Authority, how: str
@@ -113,7 +113,7 @@ def test_a_certificate_has_to_be_the_account_s_own(
         keep(bare).ping()
 
 
-@pytest.mark.case("30")
+@pytest.mark.case(30)
 @pytest.mark.parametrize("how", ["optional", "required"])
 def test_a_certificate_of_a_foreign_authority_opens_nothing(
     installation: Any, serve: Any, keep: Any, authority: Authority, how: str, tmp_path: Path
@@ -126,7 +126,7 @@ def test_a_certificate_of_a_foreign_authority_opens_nothing(
     keep(enter(town, "dock-a", authority.issue("dock-a"))).ping()
 
 
-@pytest.mark.case("30")
+@pytest.mark.case(30)
 def test_a_certificate_does_not_help_a_disabled_account(
     installation: Any, serve: Any, keep: Any, authority: Authority
 ) -> None:
@@ -139,7 +139,7 @@ def test_a_certificate_does_not_help_a_disabled_account(
     assert enter(town, "dock-a", leaf) == 4
 
 
-@pytest.mark.case("29")
+@pytest.mark.case(29)
 def test_a_revoked_certificate_is_refused_and_a_new_list_is_obeyed(
     installation: Any, serve: Any, keep: Any, authority: Authority
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_revoked_certificate_is_refused_and_a_new_list_is_obeyed(
     keep(enter(town, "dock-b", good)).ping()
 
 
-@pytest.mark.case("30")
+@pytest.mark.case(30)
 def test_the_log_says_what_was_wrong_with_a_certificate(
     installation: Any, authority: Authority, tmp_path: Path
 ) -> None:

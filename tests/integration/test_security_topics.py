@@ -27,7 +27,7 @@ from .town import (
 )
 from .wire import Will, Wire, payloads, topics
 
-pytestmark = pytest.mark.case("C24, C25, C26")
+pytestmark = [pytest.mark.case("C24"), pytest.mark.case("C25"), pytest.mark.case("C26")]
 
 NOBODY = "9ZZZQ9SM00NONE"
 STRAYS = (
@@ -266,7 +266,7 @@ FOREIGN_WILLS = (
 )  # fmt: skip
 
 
-@pytest.mark.case("24")
+@pytest.mark.case(24)
 @pytest.mark.parametrize("version", [4, 5], ids=["3.1.1", "5"])
 @pytest.mark.parametrize("retain", [False, True], ids=["", "retained"])
 def test_a_will_on_a_foreign_topic_is_never_delivered(town: Town, keep: Any, version: int, retain: bool) -> None:

@@ -6,12 +6,17 @@ import asyncio
 import json
 import logging
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from gateway import passwords
+from gateway.model import Role
+from gateway.store import accounts, organizations
+from gateway.store.connection import Store
 from gateway.topics import Kind, device_topic
 
 from .wire import Wire
@@ -33,16 +38,27 @@ def topics_of(sn: str, kinds: tuple[Kind, ...]) -> list[str]:
     return [device_topic(sn, kind) for kind in kinds]
 
 
-ACCOUNTS: dict[str, tuple[str, ...]] = {
-    "dock-a": ("dock", "--sn", DOCK_A, "--org", "{home}"),
-    "dock-b": ("dock", "--sn", DOCK_B, "--org", RIVALS),
-    "dock-new": ("dock",),
-    "service-a": ("service", "--org", "{home}"),
-    "service-b": ("service", "--org", RIVALS),
-    "service-all": ("service",),
-    "service-sys": ("service", "--sys"),
-    "observer-a": ("observer", "--org", "{home}"),
-    "observer-all": ("observer",),
+HOME = "home"  # stands for the organization that ``init`` made
+
+
+@dataclass(frozen=True)
+class Member:
+    role: Role
+    organization: str | None = None
+    sn: str | None = None
+    sys: bool = False
+
+
+ACCOUNTS = {
+    "dock-a": Member(Role.DOCK, HOME, DOCK_A),
+    "dock-b": Member(Role.DOCK, RIVALS, DOCK_B),
+    "dock-new": Member(Role.DOCK),
+    "service-a": Member(Role.SERVICE, HOME),
+    "service-b": Member(Role.SERVICE, RIVALS),
+    "service-all": Member(Role.SERVICE),
+    "service-sys": Member(Role.SERVICE, sys=True),
+    "observer-a": Member(Role.OBSERVER, HOME),
+    "observer-all": Member(Role.OBSERVER),
 }
 
 
@@ -76,12 +92,27 @@ class Town:
 
 
 def settle(installation: Any, serve: Callable[[Any], Any], *names: str) -> Town:
-    """Make the accounts (all of them, unless some are named) and serve."""
-    installation.dockgate("org", "add", "Rivals", "--id", RIVALS)
-    made = {}
-    for name in names or ACCOUNTS:
-        words = (word.format(home=installation.organization_id) for word in ACCOUNTS[name])
-        made[name] = installation.account(name, *words).password
+    """Make the accounts (all of them, unless some are named) and serve. One transaction: commands are tried elsewhere."""
+    made = {name: passwords.generate() for name in names or ACCOUNTS}
+
+    def work(db: sqlite3.Connection) -> None:
+        organizations.add(db, id=RIVALS, name="Rivals", now=1)
+        for name, password in made.items():
+            wanted = ACCOUNTS[name]
+            accounts.add(
+                db, name=name, role=wanted.role, sn=wanted.sn, can_read_sys=wanted.sys, now=1,
+                organization_id=installation.organization_id if wanted.organization == HOME else wanted.organization,
+                password_hash=passwords.hash_generated(password),
+            )  # fmt: skip
+
+    async def write() -> None:
+        store = await Store.open(installation.folder / "dockgate.db", clock=lambda: 1)
+        try:
+            await store.write(work)
+        finally:
+            await store.close()
+
+    asyncio.run(write())
     return Town(serve(installation), made)
 
 

@@ -24,16 +24,16 @@ from gateway.broker.codec.packets import (
     Unsubscribe,
     Will,
 )
-
-from ..integration import octets
+from tests.integration import octets
 
 LIMIT = 4096
 
 identifiers = st.integers(1, 65_535)
 qualities = st.integers(0, 2)
 # what a string of MQTT may hold (1.5.3)
-words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 first_bytes = st.sampled_from([0x10, 0x30, 0x32, 0x34, 0x3D, 0x40, 0x50, 0x62, 0x70, 0x82, 0xA2, 0xC0, 0xE0, 0xF0])
+topics = words.filter(lambda word: word and "+" not in word and "#" not in word)
 # a packet whose frame is right and whose inside is anything
 framed = st.builds(octets.packet, first_bytes, st.binary(max_size=60))
 # strings with their lengths, so that the inside goes deeper
@@ -70,7 +70,9 @@ def fed(pieces: list[bytes], limit: int = LIMIT) -> tuple[list[tuple[bytes, int]
 @given(data=st.data(), stream=streams)
 @example(data=None, stream=b"\x10\x00")
 @settings(max_examples=400)
-def test_any_bytes_become_packets_or_an_mqtt_error(codec: ModuleType, data: st.DataObject | None, stream: bytes) -> None:
+def test_any_bytes_become_packets_or_an_mqtt_error(
+    codec: ModuleType, data: st.DataObject | None, stream: bytes
+) -> None:
     pieces = [stream] if data is None else data.draw(cut(stream))
     packets, framer = fed(pieces)
     assert framer.error is None or isinstance(framer.error, MqttError)
@@ -197,7 +199,7 @@ def test_subscribe_and_unsubscribe(packet_id: int, filters: list[tuple[str, int]
     password=st.none() | st.binary(max_size=30),
     clean=st.booleans(),
     keepalive=st.integers(0, 65_535),
-    will=st.none() | st.tuples(words, st.binary(max_size=30), qualities, st.booleans()),
+    will=st.none() | st.tuples(topics, st.binary(max_size=30), qualities, st.booleans()),
 )
 @settings(max_examples=200)
 def test_connect(
@@ -210,9 +212,7 @@ def test_connect(
 ) -> None:
     if username is None:
         password = None
-    sent = octets.connect(
-        client_id, username=username, password=password, clean=clean, keepalive=keepalive, will=will
-    )
+    sent = octets.connect(client_id, username=username, password=password, clean=clean, keepalive=keepalive, will=will)
     ((packet, header),), _ = fed([sent])
     expected = Connect(4, client_id, clean, keepalive, username, password, None if will is None else Will(*will))
     assert v311.decode_connect(packet, header) == v311.decode(packet, header) == expected

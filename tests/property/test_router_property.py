@@ -76,11 +76,7 @@ class RouterMachine(RuleBasedStateMachine):
             if slow_matches(topic_filter, topic)
         )
         assert Counter(self.router.match(topic)) == expected
-        groups = {
-            (group, topic_filter)
-            for _, group, topic_filter in self.shared
-            if slow_matches(topic_filter, topic)
-        }
+        groups = {(group, topic_filter) for _, group, topic_filter in self.shared if slow_matches(topic_filter, topic)}
         found = self.router.match_shared(topic)
         assert len(found) == len(groups)
         assert Counter(pair for members in found for pair in members) == Counter(

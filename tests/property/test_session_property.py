@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ..unit.recording_link import RecordingLink, Released, Sent, message, session_of
+from tests.unit.recording_link import RecordingLink, Released, Sent, message, session_of
 
 WINDOW, QUEUED = 3, 6
 NOW = 1000.0
@@ -107,7 +107,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.read()
         assert len(self.offered) == len(self.got) + self.session.queued + self.drops.count
         assert len(set(self.got)) == len(self.got)
-        for qos in (1, 2):
+        for qos in (0, 1, 2):
             order = [number for number, its_qos in self.got if its_qos == qos]
             assert order == sorted(order)
 

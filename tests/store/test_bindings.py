@@ -571,3 +571,14 @@ def test_a_request_of_thousands_is_answered(
     db.execute("COMMIT")
     assert len(outcome.results) == 5000
     assert all(result.fresh for result in outcome.results)
+
+
+def test_the_same_request_again_and_again_is_told_of_once_a_minute(
+    db: sqlite3.Connection, found: Callable[[sqlite3.Connection], None], now: int
+) -> None:
+    found(db)
+    for seconds, code in (*enumerate(["ALPHA"] * 3 + ["NOPE"] * 2), (65, "ALPHA"), (66, "ALPHA")):
+        wish = BindWish("DOCK1", "A", code, "", "3-2-0")
+        bindings.bind(db, gateway_sn="DOCK1", account="acc1", wishes=[wish], now=now + seconds * 1000)
+    told = [((entry.at - now) // 1000, entry.outcome) for entry in audit.list_since(db, dock="DOCK1")]
+    assert told == [(0, "ok"), (1, "ok"), (3, "refused"), (65, "ok")]

@@ -28,5 +28,7 @@ def test_of_an_account_the_latest_stay(db: sqlite3.Connection) -> None:
 def test_those_of_before_the_pin_are_found_by_the_account(db: sqlite3.Connection, now: int) -> None:
     contacts.put(db, [contact("c", 1)])
     assert contacts.list_for(db, sn="D1") == []
-    accounts.add(db, name="dock-1", role=Role.DOCK, sn="D1", organization_id=None, password_hash="$", can_read_sys=False, now=now)
+    accounts.add(
+        db, name="dock-1", role=Role.DOCK, sn="D1", organization_id=None, password_hash="$", can_read_sys=False, now=now
+    )
     assert [one.client_id for one in contacts.list_for(db, sn="D1")] == ["c"]

@@ -38,11 +38,18 @@ class RecordingLink:
     def connection(self) -> RecordingLink:
         return self
 
-    def close(self, reason: Reason, *, say: bool = True) -> None:
+    def close(self, reason: Reason, *, say: bool = True) -> None:  # noqa: ARG002 - the link's own signature
         self.closed.append(reason)
 
     def send_publish(
-        self, message: Message, *, qos: int, retain: bool, dup: bool, packet_id: int, subscription_ids: tuple[int, ...]
+        self,
+        message: Message,
+        *,
+        qos: int,
+        retain: bool,
+        dup: bool,
+        packet_id: int,
+        subscription_ids: tuple[int, ...],  # noqa: ARG002 - MQTT 5 only
     ) -> bool:
         if message.payload in self.refuses:
             return False

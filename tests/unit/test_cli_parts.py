@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.cli import times
-from gateway.cli.account import check_name
-from gateway.cli.license import is_placeholder, redacted
-from gateway.cli.live import Live
-from gateway.cli.org import cut, usable_code
 from gateway.cli.render import cell, visible
-from gateway.cli.status import current_step
 from gateway.errors import UsageError
 from gateway.model import AccessStep, BindingCode, Device
+from gateway.operations.accounts import check_name
+from gateway.operations.licenses import is_placeholder, redacted
+from gateway.operations.live import Live
+from gateway.operations.organizations import cut, usable_code
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 HOUR = 3_600_000
@@ -160,4 +159,4 @@ def test_step_that_still_holds(step: AccessStep, bound: bool, online: bool, runn
         online=online,
         access_step=step,
     )
-    assert current_step(dock, Live(running, None)) is shown
+    assert Live(running, None).step(dock) is shown

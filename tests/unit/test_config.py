@@ -69,6 +69,7 @@ def test_every_default_lies_in_its_own_range_and_every_option_explains_itself(lo
 
 def test_every_option_of_the_section_can_be_set_from_the_environment_and_says_so(load: Load) -> None:
     values = {"word": None, "number": "7", "seconds": "7", "true or false": "no", "path": "other", "text": "host"}
+    values |= {"list of names": "host other", "list of networks": "192.0.2.0/24,::1"}
     for option in config.options():
         if option.env is None or option.kind == "mapping":
             continue

@@ -11,12 +11,12 @@ _MAX_LENGTH_BYTES = 4
 class Framer:
     """Cuts a stream into packets. ``error`` is set, once, when the stream can't be cut any further; what came before stays good."""
 
-    __slots__ = ("_buffer", "_limit", "_wanted", "error")
+    __slots__ = ("_buffer", "_wanted", "error", "limit")
 
     def __init__(self, limit: int) -> None:
         self._buffer = bytearray()
         self._wanted = 0  # the size of the packet that has begun in the buffer, as soon as it is known
-        self._limit = limit
+        self.limit = limit
         self.error: MqttError | None = None
 
     @property
@@ -55,9 +55,9 @@ class Framer:
                         return packets
                 if not whole:
                     break
-            if header + length > self._limit:
+            if header + length > self.limit:
                 self.error = MqttError(
-                    Reason.PACKET_TOO_LARGE, f"packet of {header + length} bytes, at most {self._limit} are taken"
+                    Reason.PACKET_TOO_LARGE, f"packet of {header + length} bytes, at most {self.limit} are taken"
                 )
                 return packets
             end = position + header + length

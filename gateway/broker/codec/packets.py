@@ -71,7 +71,7 @@ class UnsupportedLevelError(MqttError):
 class Properties:
     """What MQTT 5 forwards unchanged with a message (3.3.2.3)."""
 
-    payload_format_indicator: int = 0
+    payload_format_indicator: int | None = None
     message_expiry_s: int | None = None
     content_type: str | None = None
     response_topic: str | None = None

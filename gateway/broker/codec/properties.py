@@ -9,7 +9,7 @@ from typing import Any
 
 from .framing import variable_length
 from .packets import MqttError, Reason
-from .strings import binary_at, malformed, text_at, uint16_at
+from .strings import binary_at, check_topic, malformed, text_at, uint16_at
 
 _UINT16 = struct.Struct("!H")
 _UINT32 = struct.Struct("!I")
@@ -111,6 +111,7 @@ UNSUBSCRIBE = frozenset({Id.USER_PROPERTY})
 DISCONNECT = frozenset({Id.SESSION_EXPIRY_INTERVAL, Id.REASON_STRING, Id.USER_PROPERTY})
 AUTH = frozenset({Id.AUTHENTICATION_METHOD, Id.AUTHENTICATION_DATA, Id.REASON_STRING, Id.USER_PROPERTY})
 
+_USER_PROPERTY = int(Id.USER_PROPERTY)  # allowed in every packet of a client that has properties
 _NONE: dict[int, Any] = {}
 
 
@@ -142,19 +143,21 @@ def read(data: bytes, position: int, allowed: frozenset[Id]) -> tuple[dict[int, 
     pairs: list[tuple[str, str]] = []
     inside = data[:end]
     while position < end:
-        number, position = variable_at(inside, position)
-        if number not in allowed:
-            raise malformed(f"property {number} does not belong here")
-        if number == Id.USER_PROPERTY:
-            name, position = text_at(inside, position)
+        if inside[position] == _USER_PROPERTY:  # there may be any number of these
+            name, position = text_at(inside, position + 1)
             text, position = text_at(inside, position)
             pairs.append((name, text))
             continue
+        number, position = variable_at(inside, position)
+        if number not in allowed:
+            raise malformed(f"property {number} does not belong here")
         if number in values:
             raise MqttError(Reason.PROTOCOL_ERROR, f"property {number} stands there twice")
         value, position = _value_at(inside, position, _KINDS[Id(number)])
         if (value == 0 and number in _NOT_ZERO) or (number in _ZERO_OR_ONE and value > 1):
             raise MqttError(Reason.PROTOCOL_ERROR, f"property {number} can't be {value}")
+        if number == Id.RESPONSE_TOPIC:
+            check_topic(value)  # [MQTT-3.3.2-14]
         values[number] = value
     if pairs:
         values[Id.USER_PROPERTY] = tuple(pairs)

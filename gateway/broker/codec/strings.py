@@ -15,14 +15,28 @@ def malformed(text: str) -> MqttError:
 
 def text_at(data: bytes, position: int) -> tuple[str, int]:
     """A UTF-8 string: well-formed, no surrogates, no U+0000. Returns it and the position after it."""
-    raw, position = binary_at(data, position)
+    # binary_at, spelled out: a packet may consist of a hundred thousand strings
+    start = position + 2
+    if start > len(data):
+        raise malformed("a length is cut off")
+    end = start + (data[position] << 8 | data[position + 1])
+    if end > len(data):
+        raise malformed("a string is longer than its packet")
     try:
-        text = raw.decode()
+        text = data[start:end].decode()
     except UnicodeDecodeError:
         raise malformed("a string is not UTF-8 [MQTT-1.5.3-1]") from None
     if "\x00" in text:
         raise malformed("a string holds U+0000 [MQTT-1.5.3-2]")
-    return text, position
+    return text, end
+
+
+def check_topic(topic: str) -> None:
+    """The name of a topic is not empty, and has no wildcards (4.7.1, 4.7.3)."""
+    if not topic:
+        raise MqttError(Reason.PROTOCOL_ERROR, "a topic name is empty [MQTT-4.7.3-1]")
+    if "+" in topic or "#" in topic:
+        raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name holds a wildcard [MQTT-4.7.1-1]")
 
 
 def binary_at(data: bytes, position: int) -> tuple[bytes, int]:

@@ -45,7 +45,7 @@ def _forwarded(values: dict[int, Any]) -> Properties | None:
     if not values or values.keys() <= {Id.TOPIC_ALIAS}:
         return None
     return Properties(
-        payload_format_indicator=values.get(Id.PAYLOAD_FORMAT_INDICATOR, 0),
+        payload_format_indicator=values.get(Id.PAYLOAD_FORMAT_INDICATOR),
         message_expiry_s=values.get(Id.MESSAGE_EXPIRY_INTERVAL),
         content_type=values.get(Id.CONTENT_TYPE),
         response_topic=values.get(Id.RESPONSE_TOPIC),
@@ -54,7 +54,13 @@ def _forwarded(values: dict[int, Any]) -> Properties | None:
     )
 
 
+def _check_length(packet: bytes, header: int) -> None:
+    if header > 2 and packet[header - 1] == 0:
+        raise malformed("the remaining length is longer than needed [MQTT-1.5.5-1]")
+
+
 def decode_connect(packet: bytes, header: int) -> Connect:
+    _check_length(packet, header)
     if packet[0] != 0x10:
         raise malformed("reserved bits of CONNECT are set [MQTT-2.1.3-1]")
     name, position = text_at(packet, header)
@@ -163,8 +169,10 @@ def _decode_subscribe(packet: bytes, header: int) -> Subscribe:
         options = packet[position]
         position += 1
         qos, handling = options & 0x03, options >> 4 & 0x03
-        if qos == 3 or handling == 3 or options & 0xC0:
-            raise malformed("subscription options that are not defined [MQTT-3.8.3-5]")
+        if options & 0xC0:
+            raise malformed("reserved subscription options are set [MQTT-3.8.3-5]")
+        if qos == 3 or handling == 3:
+            raise MqttError(Reason.PROTOCOL_ERROR, "QoS 3 or retain handling 3 (3.8.3.1)")
         no_local = bool(options & 0x04)
         if no_local and topic_filter.startswith("$share/"):
             raise MqttError(Reason.PROTOCOL_ERROR, "no local on a shared subscription [MQTT-3.8.3-4]")
@@ -201,6 +209,7 @@ def _reason_and_properties(packet: bytes, header: int, allowed: frozenset[Id]) -
 
 def decode(packet: bytes, header: int) -> Packet:
     """Read any packet that a client may send. The first byte's low bits are checked by being spelled out (2.1.3)."""
+    _check_length(packet, header)
     first = packet[0]
     if first >> 4 == 3:
         return _decode_publish(packet, header)
@@ -283,7 +292,7 @@ def _told(message: Properties | None, subscription_ids: tuple[int, ...]) -> byte
     values: list[tuple[Id, Any]] = [(Id.SUBSCRIPTION_IDENTIFIER, number) for number in subscription_ids]
     if message is not None:
         values += (
-            (Id.PAYLOAD_FORMAT_INDICATOR, message.payload_format_indicator or None),
+            (Id.PAYLOAD_FORMAT_INDICATOR, message.payload_format_indicator),
             (Id.MESSAGE_EXPIRY_INTERVAL, message.message_expiry_s),
             (Id.CONTENT_TYPE, message.content_type),
             (Id.RESPONSE_TOPIC, message.response_topic),

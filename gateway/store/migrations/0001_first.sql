@@ -148,3 +148,22 @@ CREATE TABLE contact (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX contact_by_sn ON contact (sn);
+
+CREATE TABLE api_token (
+  name TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),
+  digest TEXT NOT NULL UNIQUE CHECK (length(digest) = 64),
+  scope TEXT NOT NULL CHECK (scope IN ('read', 'write')),
+  created_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER,
+  last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE operator (
+  name TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),
+  password_hash TEXT NOT NULL CHECK (password_hash <> ''),
+  created_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  last_login_at INTEGER
+) STRICT, WITHOUT ROWID;

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gateway import pki
-from gateway.cli.org import CODE_LETTERS
 from gateway.cli.times import now_ms
 from gateway.model import AccessStep
+from gateway.operations.organizations import CODE_LETTERS
 from gateway.store import accounts, devices, lockouts
 from gateway.store.devices import Presence
 from gateway.store.lockouts import Lock

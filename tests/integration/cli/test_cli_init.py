@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import passwords, pki
-from gateway.cli.org import CODE_LETTERS
 from gateway.cli.times import now_ms
 from gateway.config import load
+from gateway.operations.organizations import CODE_LETTERS
 from gateway.store import accounts
 
 
@@ -33,7 +39,8 @@ def test_keys_are_a_promise(dockgate: Any, first: dict[str, Any]) -> None:
 def test_what_was_made_can_be_used(dockgate: Any, first: dict[str, Any]) -> None:
     config = load(dockgate.config, {})
     assert config.dockgate.database == dockgate.database
-    assert config.dockgate.admin.bind is None
+    assert str(config.dockgate.admin.bind) == "127.0.0.1:8080"
+    assert config.dockgate.admin.certfile is None
     assert str(config.listeners["tls"].bind) == "0.0.0.0:8883"
     assert str(config.listeners["plain"].bind) == "127.0.0.1:1883"
 
@@ -107,7 +114,7 @@ def test_files_of_others_stay(outside: Any, tmp_path: Path) -> None:
         (["--tls-bind", "8883"], 2),
         (["--plain-bind", "nowhere"], 2),
         (["--plain-bind", "0.0.0.0:8883"], 7),  # both listeners on one address: the configuration cannot be read back
-        (["--admin-bind", "127.0.0.1:8080"], 2),
+        (["--admin-bind", "nowhere"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -163,7 +170,7 @@ def test_text_ends_with_the_card_and_the_next_command(outside: Any, tmp_path: Pa
 
 def test_asks_only_on_a_terminal(outside: Any, tmp_path: Path) -> None:
     here = outside.at(tmp_path / "d")
-    answers = [("]:", "dock.example.org"), ("[Fleet]:", "Harbour team")]
+    answers = [("]:", "dock.example.org"), ("[Fleet]:", "Harbour team"), ("[later]:", "")]
     code, shown = here.terminal("init", "--dir", str(tmp_path / "d"), typed=answers)
     assert code == 0, shown
     assert "Name of the first organization [Fleet]:" in shown
@@ -183,3 +190,93 @@ def test_codes_and_ids_are_made_to_be_typed(dockgate: Any, first: dict[str, Any]
     assert dockgate.ok("org", "add", "Häfen & Pier")["id"] == "hafen-pier"
     assert dockgate.ok("org", "add", "Häfen & Pier")["id"] == "hafen-pier-2"
     assert dockgate.ok("org", "add", "港口")["id"].startswith("org-")
+
+
+LICENSE = {"app_id": "123456", "app_key": "k" * 32, "app_license": "l" * 40, "ntp_server_host": "192.0.2.10"}
+
+
+def test_answers_that_cannot_be_used_are_asked_for_again(outside: Any, tmp_path: Path) -> None:
+    here = outside.at(tmp_path / "d")
+    file = tmp_path / "license.json"
+    file.write_text(json.dumps(LICENSE))
+    answers = [
+        ("]:", "not_a_host!"), ("]:", "192.0.2.10, dock.example.org"),
+        ("[Fleet]:", "a\tb"), ("[Fleet]:", ""),
+        ("[later]:", str(tmp_path / "none.json")), ("[later]:", str(here.folder.parent)), ("[later]:", str(file)),
+    ]  # fmt: skip
+    code, shown = here.terminal("init", "--dir", str(here.folder), typed=answers)
+    assert code == 0, shown
+    assert "none.json: no such file" in shown
+    assert here.ok("card")["address"] == "192.0.2.10"
+    assert here.ok("cert", "show")["sans"][:2] == ["192.0.2.10", "dock.example.org"]
+    assert here.ok("license", "show")["app_id"] == "123456"
+    assert [entry["action"] for entry in here.ok("audit", "list")] == ["org.add", "account.add", "license.set"]
+    assert "license set --file" not in shown
+    assert LICENSE["app_key"] not in shown
+
+
+def test_a_port_that_is_taken_is_told_and_another_offered(outside: Any, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        here = outside.at(tmp_path / "d")
+        words = ["init", "--dir", str(here.folder), "--host", "192.0.2.10", "--org-name", "N", "--tls-bind", bind]
+        answers = [("[later]:", ""), ("with TLS, on [", bind), ("with TLS, on [", "nowhere"), ("with TLS, on [", "")]
+        code, shown = here.terminal(*words, "--plain-bind", "off", typed=answers)
+        assert code == 0, shown
+        assert shown.count(f"{bind}: another program listens there") == 2
+        offered = re.search(r"with TLS, on \[(127.0.0.1:\d+)\]", shown)
+        assert offered
+        assert str(load(here.config, {}).listeners["tls"].bind) == offered[1] != bind
+
+        other = outside.bare("init", "--dir", str(tmp_path / "e"), "--tls-bind", bind, "--no-input")
+        assert other.code == 0
+        assert other.err == f"note: {bind}: another program listens there\n"
+
+
+def test_with_a_license_from_a_file(outside: Any, tmp_path: Path) -> None:
+    here = outside.at(tmp_path / "d")
+    (tmp_path / "bad.json").write_text(json.dumps({**LICENSE, "app_key": "Please enter the app key."}))
+    words = ["init", "--dir", str(here.folder), "--no-input", "--license"]
+    assert outside.bare(*words, str(tmp_path / "bad.json")).code == 5
+    assert outside.bare(*words, str(tmp_path / "none.json")).code == 3
+    assert not here.folder.exists()
+    assert outside.bare(*words, "-", stdin=json.dumps(LICENSE)).code == 0
+    assert here.ok("license", "show")["app_id"] == "123456"
+
+
+@pytest.mark.parametrize(
+    ("point", "is_there"),
+    [("made", False), ("not-certain", False), ("certain", True), ("move:1", True), ("move:4", True), ("move:8", True)],
+)
+def test_killed_at(outside: Any, tmp_path: Path, point: str, is_there: bool) -> None:
+    here = outside.at(tmp_path / "d")
+    child = Path(__file__).with_name("initializing_child.py")
+    done = subprocess.run(
+        [sys.executable, str(child), str(here.folder), point],
+        capture_output=True,
+        check=False,
+        env=outside.environment(),
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL, (done.returncode, done.stderr)
+    if is_there:
+        assert here.ok("check") == {"ok": True, "problems": []}
+        assert here.bare("init", "--dir", str(here.folder)).code == 4
+    else:
+        assert here.bare("init", "--dir", str(here.folder), "--no-input").code == 0
+        assert here.ok("check") == {"ok": True, "problems": []}
+    assert [path.name for path in here.folder.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.case(36)
+def test_a_disk_that_takes_no_more(outside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        ended = outside.bare("-o", "json", "init", "--dir", str(tmp_path / "d"))
+    assert ended.code == 6
+    assert not (tmp_path / "d").exists()
+    (tmp_path / "file").write_text("")
+    assert outside.bare("init", "--dir", str(tmp_path / "file" / "d")).code == 6

@@ -76,6 +76,8 @@ def serve(outside: Any, tmp_path: Path) -> Iterator[Callable[..., Served]]:
                 "127.0.0.1:0",
                 "--plain-bind",
                 "127.0.0.1:0",
+                "--admin-bind",
+                "off",
             ).json
             here.ok("license", "set", "--file", "-", stdin=json.dumps(LICENSE))
             prepare(here)

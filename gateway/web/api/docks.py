@@ -1,0 +1,82 @@
+"""Docks and their aircraft, as they are now: what memory knows lies over what is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.errors import NotFoundError
+from gateway.operations import docks
+from gateway.operations.change import Db
+from gateway.operations.live import Overlay
+from gateway.store import devices
+from gateway.web import shapes
+from gateway.web.declarations import Call, Endpoints
+
+endpoints = Endpoints("docks")
+
+
+@endpoints.add(
+    "GET", "/docks", "Docks with their aircraft", takes=shapes.OfDocks, gives=list[shapes.Dock], errors=(404,)
+)
+async def every(call: Call, wish: shapes.OfDocks) -> Any:  # noqa: ANN401 - JSON
+    return await call.read_json(_some, call.context.now, wish, call.context.overlay())
+
+
+def _some(db: Db, now: int, wish: shapes.OfDocks, overlay: Overlay) -> list[dict[str, Any]]:
+    found = docks.every(
+        db,
+        now,
+        organization_id=wish.organization_id,
+        unbound=wish.unbound,
+        online=wish.online,
+        overlay=overlay,
+    )
+    first = 0
+    if wish.after is not None:
+        first = next((place for place, dock in enumerate(found, start=1) if dock["sn"] == wish.after), None) or 0
+        if not first:
+            raise NotFoundError(f"{wish.after} is not in the list")
+    return found[first : first + wish.limit]
+
+
+@endpoints.add("GET", "/docks/{sn}", "One device, and what happened to it last", gives=shapes.DockInFull, errors=(404,))
+async def show(call: Call) -> Any:  # noqa: ANN401 - JSON
+    return await call.read_json(docks.show, call.path["sn"], call.context.now, call.context.overlay())
+
+
+@endpoints.add(
+    "GET",
+    "/docks/{sn}/requests",
+    "What it has asked since the gateway started, and was answered; without secrets",
+    gives=list[shapes.AskedRequest],
+    errors=(404,),
+)
+async def requests(call: Call) -> list[dict[str, Any]]:
+    found = call.context.requests.of(call.path["sn"])
+    if not found:
+        await call.read(devices.get, call.path["sn"])
+    return found
+
+
+@endpoints.add(
+    "PATCH", "/docks/{sn}", "Give it another callsign", takes=shapes.CallsignWish, gives=shapes.Dock, errors=(404,)
+)
+async def rename(call: Call, wish: shapes.CallsignWish) -> dict[str, Any]:
+    overlay = call.context.overlay()
+    return await call.change(lambda change: docks.rename(change, call.path["sn"], wish.callsign, overlay))
+
+
+@endpoints.add(
+    "POST",
+    "/docks/{sn}/unbind",
+    "End a binding; with a dock, that of its aircraft too",
+    gives=shapes.Unbound,
+    errors=(404, 409),
+)
+async def unbind(call: Call) -> dict[str, Any]:
+    return await call.change(lambda change: docks.unbind(change, call.path["sn"]))
+
+
+@endpoints.add("DELETE", "/docks/{sn}", "Forget a device that is not bound", gives=shapes.Forgotten, errors=(404, 409))
+async def forget(call: Call) -> dict[str, Any]:
+    return await call.change(lambda change: docks.forget(change, call.path["sn"]))

@@ -1,0 +1,122 @@
+"""``/metrics``: what the gateway counts, in the text that Prometheus reads. Counts are taken on the event loop, text is not.
+
+Names: https://prometheus.io/docs/practices/naming
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+import gateway
+from gateway import pki
+from gateway.broker.connection import State
+from gateway.errors import DockgateError
+from gateway.metrics import PREFIX, Sample
+from gateway.model import AccessStep
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.web.context import Context
+
+_VERSIONS = {4: "3.1.1", 5: "5"}
+
+
+def text(context: Context, accept: str, now: int, taken: list[Metric]) -> tuple[bytes, str]:
+    """The text, and its media type, for a client that accepts ``accept``. Blocks: reads certificates and /proc."""
+    registry = CollectorRegistry()
+    registry.register(_Taken([*taken, certificates(context.config, now)]))
+    ProcessCollector(registry=registry)
+    encode, media_type = choose_encoder(accept)
+    return encode(registry), media_type
+
+
+def take(context: Context) -> list[Metric]:
+    """Everything that only the event loop may look at."""
+    metrics = context.runtime.services.metrics
+    return [*(_family(sample) for sample in metrics.samples()), *_of_the_gateway(context)]
+
+
+class _Taken(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _family(sample: Sample) -> Metric:
+    if sample.kind == "histogram":
+        histograms = HistogramMetricFamily(sample.name, sample.help, labels=sample.label_names)
+        for labels, one in sample.histograms.items():
+            counts = one.cumulative()
+            bounds = [*map(str, one.bounds), "+Inf"]
+            histograms.add_metric(labels, list(zip(bounds, counts, strict=True)), one.total_seconds)
+        return histograms
+    kind = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
+    family = kind(sample.name, sample.help, labels=sample.label_names)
+    for labels, value in sample.values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _of_the_gateway(context: Context) -> Iterator[Metric]:
+    build = InfoMetricFamily(f"{PREFIX}_build", "Version of dockgate, and of the Python that runs it.")
+    build.add_metric((), {"version": gateway.__version__, "python": platform.python_version()})
+    yield build
+
+    connections = GaugeMetricFamily(
+        f"{PREFIX}_listener_connections",
+        "MQTT connections that are logged in now, by listener and MQTT version.",
+        labels=("listener", "version"),
+    )
+    counts = Counter(
+        (connection.listener, _VERSIONS.get(connection.codec.LEVEL, "other"))
+        for connection in context.broker.admission
+        if connection.state is State.OPEN
+    )
+    for listener in context.config.listeners:
+        for version in _VERSIONS.values():
+            connections.add_metric((listener, version), counts[listener, version])
+    yield connections
+
+    docks = GaugeMetricFamily(f"{PREFIX}_docks", "Docks by how far they have come.", labels=("step",))
+    steps = context.runtime.presence.latest.get("docks", {})
+    for step in AccessStep:
+        docks.add_metric((step.value,), steps.get(step.value, 0))
+    yield docks
+
+    store = context.runtime.services.store
+    yield CounterMetricFamily(f"{PREFIX}_database_commits", "Transactions that were committed.", value=store.commits)
+    yield CounterMetricFamily(f"{PREFIX}_database_jobs", "Jobs that shared those transactions.", value=store.jobs)
+
+
+def certificates(config: Config, now: int) -> Metric:
+    """By listener, ``admin`` for the admin HTTP; one that can't be read is not there."""
+    family = GaugeMetricFamily(
+        f"{PREFIX}_certificate_not_after_timestamp_seconds",
+        "When the certificate of a listener expires, as seconds since 1970.",
+        labels=("listener",),
+    )
+    files = {name: listener.certfile for name, listener in config.listeners.items()}
+    for name, certfile in {**files, "admin": config.dockgate.admin.certfile}.items():
+        if certfile is None:
+            continue
+        try:
+            family.add_metric((name,), pki.inspect(certfile, now=now).not_after / 1000)
+        except DockgateError:
+            continue
+    return family
