@@ -19,6 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+# The packages of this clone, whatever else is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from plans import SCENARIOS, SIZES, Plan, Size, plans, size_of
 from plot import svg
 from report import curves, gathered, report

@@ -9,6 +9,9 @@ from typing import Any
 
 from .codec.packets import Connect
 
+# A packet may hold hundreds of thousands of user properties, and what is said here is remembered for each client id.
+_MOST_NAMES, _LONGEST_NAME = 16, 64
+
 
 def facts_of(connect: Connect, *, listener: str, tls: ssl.SSLObject | None) -> dict[str, Any]:
     """What is as the specification has it when nothing is said stays out."""
@@ -33,7 +36,7 @@ def facts_of(connect: Connect, *, listener: str, tls: ssl.SSLObject | None) -> d
         "maximum_packet_size": connect.maximum_packet_size,
         "topic_alias_maximum": connect.topic_alias_maximum or None,
         "authentication_method": connect.authentication_method,
-        "user_property_names": [name for name, _ in connect.user_properties] or None,
+        "user_property_names": [name[:_LONGEST_NAME] for name, _ in connect.user_properties[:_MOST_NAMES]] or None,
     }
     if told := {name: value for name, value in properties.items() if value is not None}:
         facts["properties"] = told

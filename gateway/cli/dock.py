@@ -62,6 +62,21 @@ def _said(value: Any) -> str:  # noqa: ANN401 - what a client may say of itself
     return render.visible("yes" if value is True else "no" if value is False else str(value))
 
 
+def _told(attempt: dict[str, Any]) -> str:
+    """The story of one attempt: each step with its time, and what it came to."""
+    lines = [
+        render.wrapped(step["what"], first=f"{local(step['at'])}  {'' if step['ok'] else 'refused: '}", indent=" " * 21)
+        for step in attempt["steps"]
+    ]
+    if attempt["repeats"]:
+        until = f", until {local(attempt['ended_at'])}" if attempt["ended_at"] else ""
+        lines.append(render.wrapped(f"and {attempt['repeats']} times more{until}", first=" " * 21, indent=" " * 21))
+    lines.append(render.wrapped(attempt["verdict"], first="  = ", indent="    "))
+    if attempt["hint"]:
+        lines.append(render.wrapped(attempt["hint"], first="    > ", indent="      "))
+    return "".join(lines)
+
+
 @app.command("list", epilog=example("dockgate dock list", "dockgate -o json dock list --unbound"))
 def list_docks(
     ctx: typer.Context,
@@ -91,7 +106,7 @@ def list_docks(
 
 @app.command("show", epilog=example("dockgate dock show 7CTDM7100B1234"))
 def show(ctx: typer.Context, sn: Sn, output: Output = None) -> None:
-    """One device: whose it is, how far it has come, and what happened to it last."""
+    """One device: whose it is, how far it has come, and the story of its last attempts to get in."""
     cli = Cli.of(ctx, output)
     found = cli.read(docks.show, sn, cli.now)
     render.record(found, cli.format, columns=_DETAILS)
@@ -105,6 +120,10 @@ def show(ctx: typer.Context, sn: Sn, output: Output = None) -> None:
             )
             columns = tuple(Column(key, key.replace("_", " "), show=_said) for key in contact["said"])
             render.record(contact["said"], cli.format, columns=columns)
+        if found["attempts"]:
+            render.say("\nAttempts\n")
+            for attempt in found["attempts"]:
+                render.say(_told(attempt))
         if found["events"]:
             render.say("\nEvents\n")
             show_entries(found["events"], cli.format)

@@ -150,6 +150,7 @@ def _wish(
         license_ = license_ or wizard.ask_license()
         tls_bind = wizard.ask_bind("for docks, with TLS,", tls_bind)
         plain = plain and wizard.ask_bind("without TLS", plain)
+        admin = admin and wizard.ask_bind("for the console", admin)
     # Loopback names are always there: `simulate` and whoever looks at this machine from within use them
     names = (*hosts, *LOOPBACK_NAMES) if hosts else detected
     alternative_names(names)

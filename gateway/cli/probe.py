@@ -7,7 +7,6 @@ A password goes into the CONNECT packet and nowhere else.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import ssl
 import time
@@ -35,6 +34,8 @@ _CODES = {
 }
 _CONNACK, _PINGRESP = 0x20, 0xD0
 _KEEPALIVE_S = 30
+# Words of OpenSSL's reasons: TLSV13_ALERT_CERTIFICATE_REQUIRED, SSLV3_ALERT_HANDSHAKE_FAILURE
+_WANTS_CERTIFICATE = frozenset({"REQUIRED", "FAILURE"})
 # What a server says first in plain text when it is no MQTT server; enough to recognise it by.
 _OTHERS = ((b"HTTP/", "HTTP"), (b"SSH-", "SSH"), (b"220", "SMTP or FTP"))
 
@@ -197,14 +198,6 @@ class Probe:
 
 
 _SYSTEM = "the system's authorities"
-
-
-def is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _connect_packet(client_id: str, credentials: Credentials | None) -> bytes:

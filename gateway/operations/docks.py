@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.errors import UsageError
 from gateway.model import Device
-from gateway.operations import trail
+from gateway.operations import story, trail
 from gateway.operations.change import Change, Db
 from gateway.operations.live import Live, Overlay, look
 from gateway.operations.organizations import cut
@@ -51,6 +51,7 @@ def show(db: Db, sn: str, now: int, overlay: Overlay | None = None) -> dict[str,
     result["first_seen"] = iso(device.first_seen_at)
     result["binding"] = _binding(db, device)
     result["contacts"] = [_contact(contact) for contact in contacts.list_for(db, sn=sn)]
+    result["attempts"] = story.of_dock(db, device.gateway_sn or sn, now)
     result["events"] = trail.entries(db, dock=sn, limit=SHOWN_EVENTS)
     return result
 

@@ -4,55 +4,64 @@ findings with the command that mends each go out; nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
-from gateway import pki
-from gateway.config import Config, ListenerSettings
-from gateway.errors import DockgateError
+from gateway.config import Config
 from gateway.model import AccessStep, Device, Role
+from gateway.operations import certificates, story
 from gateway.operations.card import place
+from gateway.operations.change import Db
+from gateway.operations.finding import Finding, Severity
+from gateway.operations.licenses import is_placeholder
 from gateway.operations.live import Live
 from gateway.operations.organizations import usable_code
 from gateway.operations.times import iso, shown
 from gateway.store.lockouts import Lock
 from gateway.store.snapshot import Snapshot
 
-EXPIRING_DAYS = 30
-"""Time enough for somebody to get a certificate and drive to a site."""
+MOST_STORIES = 50
+"""Docks whose last attempt is looked into; each takes a few milliseconds."""
+Verdict = tuple[str, str | None]
+"""What a dock's last attempt came to, and the command that helps (``gateway.operations.story``)."""
 
 
-class Severity(StrEnum):
-    """``error``: docks are kept out now. ``warning``: some will be, or something is unsafe. ``info``: worth knowing."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The fields are a promise; ``id`` names the kind of finding, not the single one."""
-
-    id: str
-    severity: Severity
-    what: str
-    fix: str
-
-
-def look_for(config: Config, data: Snapshot, locks: list[Lock], live: Live, now: int) -> list[Finding]:
+def look_for(
+    config: Config,
+    data: Snapshot,
+    locks: list[Lock],
+    live: Live,
+    now: int,
+    verdicts: Mapping[str, Verdict] = MappingProxyType({}),
+) -> list[Finding]:
     """All findings, the worst first. Reads the certificates' files: not for an event loop."""
-    findings = [
-        *of_listeners(config, now),
-        *of_access(data, now),
-        *of_docks(data, live),
-        *of_accounts(data, locks, now),
-    ]
+    return ranked(
+        [
+            *of_listeners(config, now),
+            *certificates.of_authorities(config, a_dock_came=_a_dock_came(data)),
+            *certificates.of_issued(config, now),
+            *of_access(data, now),
+            *of_docks(data, live, verdicts),
+            *of_accounts(data, locks, now),
+            *of_settings(config),
+        ]
+    )
+
+
+def ranked(findings: list[Finding]) -> list[Finding]:
+    """The worst first, else as they were found."""
     order = list(Severity)
-    findings.sort(key=lambda finding: order.index(finding.severity))
-    return findings
+    return sorted(findings, key=lambda finding: order.index(finding.severity))
+
+
+def last_verdicts(db: Db, data: Snapshot, now: int) -> dict[str, Verdict]:
+    """Of the docks that are not bound, by SN."""
+    waiting = [device for device in data.devices.values() if device.is_gateway and device.organization_id is None]
+    latest = sorted(waiting, key=lambda device: device.last_seen_at, reverse=True)[:MOST_STORIES]
+    told = {device.sn: story.of_dock(db, device.sn, now, limit=1) for device in latest}
+    return {sn: (found[0]["verdict"], found[0]["hint"]) for sn, found in told.items() if found}
 
 
 def describe(findings: list[Finding]) -> dict[str, Any]:
@@ -66,7 +75,8 @@ def of_listeners(config: Config, now: int) -> Iterator[Finding]:
     address: str | None = place(config)["address"]
     for name, listener in config.listeners.items():
         if listener.ssl:
-            yield from _certificate(name, listener, address, now)
+            yield from certificates.of_server(name, listener, address, now)
+            yield from certificates.of_clients(name, listener, now)
         elif not listener.bind.is_loopback:
             yield Finding(
                 "plain_listener_open",
@@ -74,34 +84,6 @@ def of_listeners(config: Config, now: int) -> Iterator[Finding]:
                 f"listener {name} takes passwords without TLS on {listener.bind}: anybody on the way can read them",
                 f"bind listeners.{name} to 127.0.0.1, or give it ssl: true with certfile and keyfile",
             )
-
-
-def _certificate(name: str, listener: ListenerSettings, address: str | None, now: int) -> Iterator[Finding]:
-    certfile, keyfile = listener.certfile, listener.keyfile
-    if certfile is None or keyfile is None:
-        return
-    replace = f"put another certificate into {certfile} and its key into {keyfile}, then send SIGHUP to the gateway"
-    try:
-        info = pki.inspect(certfile, now=now)
-    except DockgateError as error:
-        yield Finding("certificate_unreadable", Severity.ERROR, f"listener {name}: {error}", replace)
-        return
-    until = shown(iso(info.not_after))
-    if info.not_after <= now:
-        yield Finding(
-            "certificate_expired", Severity.ERROR, f"listener {name}: {certfile} has expired ({until})", replace
-        )
-    elif info.days_left < EXPIRING_DAYS:
-        what = f"listener {name}: {certfile} expires in {info.days_left} days ({until})"
-        yield Finding("certificate_expiring", Severity.WARNING, what, replace)
-    if info.not_before > now:
-        since = shown(iso(info.not_before))
-        what = f"listener {name}: {certfile} is not valid before {since}; is the clock of this machine right?"
-        yield Finding("certificate_not_yet_valid", Severity.ERROR, what, replace)
-    if address is not None and not pki.covers(info.sans, address):
-        what = f"listener {name}: docks are told to connect to {address}, and {certfile} is for {', '.join(info.sans)}"
-        fix = f"{replace}; or set dockgate.card.address to one of its names"
-        yield Finding("certificate_names", Severity.ERROR, what, fix)
 
 
 def of_access(data: Snapshot, now: int) -> Iterator[Finding]:
@@ -124,6 +106,12 @@ def of_access(data: Snapshot, now: int) -> Iterator[Finding]:
             )
             fix = f"{set_license}{f' --org {own}' if own else ''}   (with ntp_server_host)"
             yield Finding("ntp_missing", Severity.WARNING, what, fix)
+        if any(map(is_placeholder, (license_.app_id, license_.app_key, license_.app_license))):
+            own = license_.organization_id
+            what = (
+                f"the license {f'of {own} ' if own else ''}holds a placeholder: docks disconnect when they are given it"
+            )
+            yield Finding("license_placeholder", Severity.ERROR, what, f"{set_license}{f' --org {own}' if own else ''}")
     all_codes = list(data.codes.values())
     for organization in data.organizations.values():
         # A code for one dock only is a code too, as long as it can be used
@@ -148,15 +136,18 @@ _STOPPED: dict[AccessStep, tuple[str, str]] = {
 }
 
 
-def of_docks(data: Snapshot, live: Live) -> Iterator[Finding]:
+def of_docks(data: Snapshot, live: Live, verdicts: Mapping[str, Verdict] = MappingProxyType({})) -> Iterator[Finding]:
     """Docks that came near and stopped on their way."""
     for dock in sorted(data.devices.values(), key=lambda device: device.sn):
         if not dock.is_gateway or dock.organization_id is not None:
             continue
         step = live.step(dock)
         why, fix = _STOPPED.get(step, _STOPPED[AccessStep.LICENSED])
+        if dock.sn in verdicts:
+            why, hint = verdicts[dock.sn]
+            fix = hint or f"dockgate dock show {dock.sn}"
         what = f"dock {dock.sn} stopped at step {step}: {why}; last seen {_seen(dock)}"
-        yield Finding("dock_not_bound", Severity.WARNING, what, fix.format(sn=dock.sn))
+        yield Finding("dock_not_bound", Severity.WARNING, what, fix.replace("{sn}", dock.sn))
 
 
 def of_accounts(data: Snapshot, locks: list[Lock], now: int) -> Iterator[Finding]:
@@ -177,6 +168,20 @@ def of_accounts(data: Snapshot, locks: list[Lock], now: int) -> Iterator[Finding
             what = f"account {account.name} was never used since {shown(iso(account.created_at))}"
             command = "card --account" if account.role is Role.DOCK else "account delete"
             yield Finding("account_unused", Severity.INFO, what, f"dockgate {command} {account.name}")
+
+
+def of_settings(config: Config) -> Iterator[Finding]:
+    """What makes guessing passwords cheap."""
+    login = config.dockgate.login
+    if login.lockout_failures == 0 and login.address_failures == 0:
+        what = "nobody is locked out after wrong passwords: they can be guessed without end"
+        yield Finding("lockout_off", Severity.WARNING, what, "set dockgate.login.lockout_failures and address_failures")
+
+
+def _a_dock_came(data: Snapshot) -> bool:
+    if any(account.role is Role.DOCK and account.last_login_at is not None for account in data.accounts.values()):
+        return True
+    return any(device.is_gateway and device.access_step is not AccessStep.SEEN for device in data.devices.values())
 
 
 def _seen(dock: Device) -> str:

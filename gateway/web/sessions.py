@@ -106,7 +106,10 @@ class Sessions:
     def find(self, cookie: str) -> Session | None:
         """The session with this cookie; whether its operator is still who he was is ``is_current``'s to say."""
         session = self._sessions.get(_digest(cookie))
-        if session is None or not self._is_young(session):
+        if session is None:
+            return None
+        if not self._is_young(session):
+            self.end(cookie)
             return None
         session.seen_at = self._clock()
         return session

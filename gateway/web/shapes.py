@@ -12,6 +12,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from gateway.operations.organizations import MAX_USES
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+def _text(least: int, most: int, pattern: str | None = None) -> Any:  # noqa: ANN401 - a field of pydantic
+    """For who reads the document; ``gateway.operations`` checks it, in words that help."""
+    told: dict[str, Any] = {"minLength": least, "maxLength": most}
+    return Field(json_schema_extra=told if pattern is None else {**told, "pattern": pattern})
+
+
+Name = Annotated[str, _text(1, 64, r"^\S+$")]
+Sn = Annotated[str, _text(1, 64, r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+OrganizationId = Annotated[str, _text(1, 64, r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Title = Annotated[str, _text(1, 128)]
+Password = Annotated[str, _text(8, 1024)]
+LicenseText = Annotated[str, _text(1, 16_384)]
 Step = Literal["seen", "connected", "licensed", "bound", "online"]
 Role = Literal["dock", "service", "observer"]
 
@@ -59,16 +73,16 @@ class Failure(Answer):
 
 
 class AccountWish(Wish):
-    account: str = Field(description="1 to 64 visible characters without spaces.", examples=["dock-7"])
+    account: Name = Field(description="1 to 64 visible characters without spaces.", examples=["dock-7"])
     role: Role
-    sn: str | None = Field(None, description="The dock it is for; else the first one that uses it.")
+    sn: Sn | None = Field(None, description="The dock it is for; else the first one that uses it.")
     organization_id: str | None = None
     can_read_sys: bool = Field(default=False, description="A service may read $SYS topics too.")
-    password: str | None = Field(None, description="Without one, one is made and answered this once.")
+    password: Password | None = Field(None, description="Without one, one is made and answered this once.")
 
 
 class PasswordWish(Wish):
-    password: str | None = Field(None, description="Without one, one is made and answered this once.")
+    password: Password | None = Field(None, description="Without one, one is made and answered this once.")
 
 
 class Account(Answer):
@@ -111,18 +125,18 @@ class DeletedAccount(Answer):
 
 
 class OrganizationWish(Wish):
-    name: str = Field(description="What Pilot 2 shows.", examples=["Harbour team"])
-    id: str | None = Field(None, description="Else made from the name.")
+    name: Title = Field(description="What Pilot 2 shows.", examples=["Harbour team"])
+    id: OrganizationId | None = Field(None, description="Else made from the name.")
 
 
 class NameWish(Wish):
-    name: str
+    name: Title
 
 
 class CodeWish(Wish):
     uses: int | None = Field(None, ge=1, le=MAX_USES, description="How many binds it is good for; else any number.")
     expires: str | None = Field(None, description="7d, 12h, 2026-05-01; else for ever.")
-    sn: str | None = Field(None, description="Only for this dock.")
+    sn: Sn | None = Field(None, description="Only for this dock.")
 
 
 class RevokedCodeWish(Wish):
@@ -166,8 +180,8 @@ class DeletedOrganization(Answer):
 class LicenseWish(Wish):
     organization_id: str | None = Field(None, description="One organization's own; else the default.")
     app_id: str | int = Field(examples=["123456"])
-    app_key: str
-    app_license: str
+    app_key: LicenseText
+    app_license: LicenseText
     ntp_server_host: str | None = None
     ntp_server_port: int | None = Field(None, ge=1, le=65_535)
 
@@ -203,7 +217,7 @@ class OfDocks(Wish):
 
 
 class CallsignWish(Wish):
-    callsign: str = Field(examples=["Dock North"])
+    callsign: Title = Field(examples=["Dock North"])
 
 
 class Aircraft(Answer):

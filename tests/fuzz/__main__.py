@@ -20,6 +20,11 @@ def _find_the_tests() -> None:
     sys.modules["tests"] = package
 
 
+def say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000)
@@ -37,13 +42,13 @@ def main() -> int:
             sys.stderr.write(f"{fed:,}\n")
 
     try:
-        print("connections:", end=" ", flush=True)
+        say("connections: ")
         with tempfile.TemporaryDirectory() as folder:
-            print(fuzz_connections(whole, asked.seed, Path(folder) / "dockgate", until=until, tell=tell))
-        print("framer and codecs:", end=" ", flush=True)
-        print(fuzz_codecs(asked.inputs - whole, asked.seed, until=until, tell=tell))
+            say(f"{fuzz_connections(whole, asked.seed, Path(folder) / 'dockgate', until=until, tell=tell)}\n")
+        say("framer and codecs: ")
+        say(f"{fuzz_codecs(asked.inputs - whole, asked.seed, until=until, tell=tell)}\n")
     except Finding as finding:
-        print("FOUND")
+        say("FOUND\n")
         raise finding from finding.__cause__
     return 0
 

@@ -26,7 +26,8 @@ class Done:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.inputs:,} inputs in {self.seconds:.0f} s, {self.inputs / max(self.seconds, 0.001):,.0f} a second: nothing found"
+        rate = self.inputs / max(self.seconds, 0.001)
+        return f"{self.inputs:,} inputs in {self.seconds:.0f} s, {rate:,.0f} a second: nothing found"
 
 
 Tell = Callable[[int], None]

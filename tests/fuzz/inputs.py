@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from ..integration import octets, octets_v5, packets, packets_v5
+from tests.integration import octets, octets_v5, packets, packets_v5
 
 _LARGEST_SEED = 2000  # longer ones would only be slower
 _INTERESTING = (0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x7F, 0x80, 0xC0, 0xE0, 0xED, 0xF4, 0xFF)
@@ -16,7 +16,8 @@ _FIRST = (0x10, 0x30, 0x31, 0x32, 0x33, 0x34, 0x3C, 0x40, 0x50, 0x62, 0x70, 0x82
 # Strings of MQTT that are none, or nearly: ill-formed UTF-8, U+0000, surrogates, too long, wildcards.
 _TEXTS = (
     b"", b"a", b"a/b", b"a/+", b"#", b"/", b"$SYS/a", b"$share/g/a", b"$share/g", b"$share//a", b"+/#", b"a#",
-    "\u00e9".encode(), "\U0001f6f8".encode(), b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"x" * 300,
+    "\u00e9".encode(), "\U0001f6f8".encode(), b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80",
+    b"\xf4\x90\x80\x80", b"x" * 300,
 )  # fmt: skip
 
 SEEDS = tuple(
@@ -137,7 +138,9 @@ class Inputs:
         first = 0x30 | pick.choice((0, 0, 1, 2, 4, 8)) | pick.choice((0, 2, 4))
         identifier = self.number().to_bytes(2, "big") if first & 0x06 else b""
         told = self.properties(level, _PUBLISH)
-        return octets.packet(first, octets.text(self.text()) + identifier + told + pick.randbytes(pick.choice((0, 1, 30))))
+        return octets.packet(
+            first, octets.text(self.text()) + identifier + told + pick.randbytes(pick.choice((0, 1, 30)))
+        )
 
     def _acknowledgement(self, level: int) -> bytes:
         first = self.random.choice((0x40, 0x50, 0x62, 0x70))
@@ -167,7 +170,9 @@ class Inputs:
             case 2 if level == 5:
                 return octets.packet(0xE0, bytes([self.random.choice((0, 4, 0x80))]) + self.properties(level, _END))
             case 3 if level == 5:
-                return octets.packet(0xF0, bytes([self.random.choice((0, 0x18, 0x19))]) + self.properties(level, _EVERY))
+                return octets.packet(
+                    0xF0, bytes([self.random.choice((0, 0x18, 0x19))]) + self.properties(level, _EVERY)
+                )
             case _:
                 return octets.DISCONNECT
 
@@ -200,7 +205,10 @@ _CONNECT = (
     _property(octets_v5.request_problem_information, _byte),
     _property(octets_v5.request_response_information, _byte),
 )
-_SUBSCRIBE = (_property(octets_v5.subscription_id, lambda inputs: inputs.random.choice((0, 1, 127, 128, 268_435_455))), _user)
+_SUBSCRIBE = (
+    _property(octets_v5.subscription_id, lambda inputs: inputs.random.choice((0, 1, 127, 128, 268_435_455))),
+    _user,
+)
 _TOLD = (_user, _why)
 _END = (_expiry, _user, _why)
 _EVERY = (

@@ -29,8 +29,8 @@ from gateway.config import Config, load
 from gateway.model import Action
 from gateway.runtime import Runtime
 from gateway.serve import build_broker
+from tests.integration.lasting import LastingInstallation
 
-from ..integration.lasting import LastingInstallation
 from .inputs import Inputs
 
 LIMIT = 4096
@@ -111,11 +111,15 @@ class Hesitant(BaseAuthPlugin):
 class Doubtful(BaseTopicPlugin):
     """Everything is allowed, at once or a little later, but for topics in one letter."""
 
-    def topic_filtering_now(self, *, session: Session, topic: str, action: Action) -> bool | None:
+    def topic_filtering_now(self, *, session: Session, topic: str, action: Action) -> bool | None:  # noqa: ARG002
         return None if len(topic) % 2 else True
 
     async def topic_filtering(
-        self, *, session: Session | None = None, topic: str | None = None, action: AmqttAction | None = None
+        self,
+        *,
+        session: Session | None = None,  # noqa: ARG002
+        topic: str | None = None,
+        action: AmqttAction | None = None,  # noqa: ARG002
     ) -> bool | None:
         await asyncio.sleep(0)
         return topic != "\u00e9"
@@ -219,7 +223,9 @@ def check_said(said: bytes, codec: ModuleType) -> None:
         end = start + length
         assert end <= len(said), said[position:]
         assert said[position] >> 4 in (2, 3, 4, 5, 6, 7, 9, 11, 13, 14), said[position:end]
-        if codec is v5 and said[position : position + 2] != b"\x20\x02":  # CONNACK of 3.1.1, for a level that is not served
+        if (
+            codec is v5 and said[position : position + 2] != b"\x20\x02"
+        ):  # CONNACK of 3.1.1, for a level that is not served
             _, size = mqtt5.read(memoryview(said)[position:end])
             assert size == end - position
         position = end

@@ -14,8 +14,8 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from gateway.model import Action
+from tests.conftest import Gateway
 
-from ..conftest import Gateway
 from . import octets
 from .lasting import LastingInstallation, served
 from .octets import Octets
@@ -23,16 +23,20 @@ from .octets_v5 import Octets5, welcome
 
 
 class Everybody(BaseAuthPlugin):
-    async def authenticate(self, *, session: Session) -> bool | None:
+    async def authenticate(self, *, session: Session) -> bool | None:  # noqa: ARG002
         return True
 
 
 class Everything(BaseTopicPlugin):
-    def topic_filtering_now(self, *, session: Session, topic: str, action: Action) -> bool | None:
+    def topic_filtering_now(self, *, session: Session, topic: str, action: Action) -> bool | None:  # noqa: ARG002
         return True
 
     async def topic_filtering(
-        self, *, session: Session | None = None, topic: str | None = None, action: AmqttAction | None = None
+        self,
+        *,
+        session: Session | None = None,  # noqa: ARG002
+        topic: str | None = None,  # noqa: ARG002
+        action: AmqttAction | None = None,  # noqa: ARG002
     ) -> bool | None:
         return True
 

@@ -82,13 +82,21 @@ FIRST_PACKETS = (
     Case("keep alive as long as allowed", _login(keepalive=1200), welcome()),
     Case("a session that is kept", _login(session_expiry(60)), welcome()),
     Case("a session that is kept for as long as allowed", _login(session_expiry(DAY)), welcome()),
-    Case("a session that is kept longer: capped (3.2.2.3.2)", _login(session_expiry(DAY + 1)), welcome(session_expiry(DAY))),
+    Case(
+        "a session that is kept longer: capped (3.2.2.3.2)",
+        _login(session_expiry(DAY + 1)),
+        welcome(session_expiry(DAY)),
+    ),
     Case("a session for ever: capped", _login(session_expiry(0xFFFF_FFFF)), welcome(session_expiry(DAY))),
     Case("no clean start, and no session", _login(clean=False), welcome()),
     Case("receive maximum 1", _login(receive_maximum(1)), welcome()),
     Case("maximum packet size", _login(maximum_packet_size(100)), welcome()),
     Case("a maximum packet size that CONNACK fills", _login(maximum_packet_size(len(welcome()))), welcome()),
-    Case("a maximum packet size that CONNACK exceeds [MQTT-3.1.2-24]", _login(maximum_packet_size(len(welcome()) - 1)), closes=True),
+    Case(
+        "a maximum packet size that CONNACK exceeds [MQTT-3.1.2-24]",
+        _login(maximum_packet_size(len(welcome()) - 1)),
+        closes=True,
+    ),
     Case("topic alias maximum", _login(topic_alias_maximum(65_535)), welcome()),
     Case("problem information not wanted", _login(request_problem_information(0)), welcome()),
     Case("response information wanted: there is none (3.1.2.11.6)", _login(request_response_information(1)), welcome()),
@@ -97,8 +105,13 @@ FIRST_PACKETS = (
     Case(
         "every property at once",
         _login(
-            session_expiry(5), receive_maximum(7), maximum_packet_size(2000), topic_alias_maximum(3),
-            request_response_information(0), request_problem_information(1), user_property("who", "dock"),
+            session_expiry(5),
+            receive_maximum(7),
+            maximum_packet_size(2000),
+            topic_alias_maximum(3),
+            request_response_information(0),
+            request_problem_information(1),
+            user_property("who", "dock"),
         ),
         welcome(),
     ),
@@ -108,8 +121,13 @@ FIRST_PACKETS = (
         _login(
             will=(OSD, b"gone", 2, False),
             will_properties=properties(
-                will_delay(5), payload_format(1), message_expiry(60), content_type("text"), response_topic("back"),
-                correlation(b"\x00\xff"), user_property("a", "b"),
+                will_delay(5),
+                payload_format(1),
+                message_expiry(60),
+                content_type("text"),
+                response_topic("back"),
+                correlation(b"\x00\xff"),
+                user_property("a", "b"),
             ),
         ),
         welcome(),
@@ -183,7 +201,9 @@ AFTER_THE_LOGIN = (
     Case("DISCONNECT with the will", disconnect(0x04), closes=True),
     Case("DISCONNECT with properties", disconnect(0x80, reason_string("no"), user_property("a", "b")), closes=True),
     Case("DISCONNECT with session expiry 0", disconnect(0, session_expiry(0)), closes=True),
-    _ended(PROTOCOL_ERROR, "DISCONNECT that prolongs a session that ends (3.14.2.2.2)", disconnect(0, session_expiry(9))),
+    _ended(
+        PROTOCOL_ERROR, "DISCONNECT that prolongs a session that ends (3.14.2.2.2)", disconnect(0, session_expiry(9))
+    ),
     _ended(MALFORMED, "DISCONNECT with another property", disconnect(0, receive_maximum(9))),
     _ended(MALFORMED, "DISCONNECT with bytes behind its properties", packet(0xE0, b"\x00\x00\x00")),
     _ended(MALFORMED, "DISCONNECT with flags [MQTT-3.14.1-1]", b"\xe1\x00"),
@@ -199,8 +219,17 @@ AFTER_THE_LOGIN = (
     Case(
         "every property",
         publish(
-            OSD, b"{}", payload_format(1), message_expiry(60), content_type("json"), response_topic("back"),
-            correlation(b"\x00\xff"), topic_alias(1), user_property("a", "b"), user_property("a", "b"), qos=1,
+            OSD,
+            b"{}",
+            payload_format(1),
+            message_expiry(60),
+            content_type("json"),
+            response_topic("back"),
+            correlation(b"\x00\xff"),
+            topic_alias(1),
+            user_property("a", "b"),
+            user_property("a", "b"),
+            qos=1,
         ),
         puback(),
     ),
@@ -232,7 +261,9 @@ AFTER_THE_LOGIN = (
     _ended(PROTOCOL_ERROR, "message expiry twice", publish(OSD, b"", message_expiry(1), message_expiry(1))),
     _ended(MALFORMED, "a subscription identifier from a client [MQTT-3.3.4-6]", publish(OSD, b"", subscription_id(1))),
     _ended(MALFORMED, "a content type that is not UTF-8", publish(OSD, b"", content_type(b"\xff"))),
-    _ended(MALFORMED, "a user property that is not UTF-8", publish(OSD, b"", user_property("a", b"\xf8\x88\x80\x80\x80"))),
+    _ended(
+        MALFORMED, "a user property that is not UTF-8", publish(OSD, b"", user_property("a", b"\xf8\x88\x80\x80\x80"))
+    ),
     _ended(MALFORMED, "a topic that is not UTF-8", publish(b"thing/\xff", b"{}")),
     _ended(MALFORMED, "U+0000 in the topic", publish("thing/\x00", b"{}")),
     _ended(MALFORMED, "QoS 3 [MQTT-3.3.1-4]", packet(0x36, text(OSD) + b"\x00\x01\x00{}")),
@@ -272,7 +303,9 @@ AFTER_THE_LOGIN = (
     Case("a share with a wildcard as its name [MQTT-4.8.2-2]", subscribe((f"$share/+/{SERVICES}", 0)), suback(1, 0x8F)),
     Case("an empty filter", subscribe(("", 0)), suback(1, 0x8F)),
     _ended(PROTOCOL_ERROR, "no local on a share [MQTT-3.8.3-4]", subscribe((f"$share/g/{SERVICES}", NO_LOCAL))),
-    _ended(PROTOCOL_ERROR, "subscription identifier 0 (3.8.2.1.2)", subscribe((SERVICES, 0), each=(subscription_id(0),))),
+    _ended(
+        PROTOCOL_ERROR, "subscription identifier 0 (3.8.2.1.2)", subscribe((SERVICES, 0), each=(subscription_id(0),))
+    ),
     _ended(PROTOCOL_ERROR, "two identifiers", subscribe((SERVICES, 0), each=(subscription_id(1), subscription_id(2)))),
     _ended(MALFORMED, "an identifier of more bytes than needed", subscribe((SERVICES, 0), each=(b"\x0b\x81\x00",))),
     _ended(MALFORMED, "reserved options [MQTT-3.8.3-5]", subscribe((SERVICES, 0x40))),

@@ -8,7 +8,8 @@ from itertools import permutations
 
 import pytest
 
-from ..conftest import Gateway, Installation
+from tests.conftest import Gateway, Installation
+
 from . import octets
 from .lasting import wait_until
 from .octets import DISCONNECT, Octets

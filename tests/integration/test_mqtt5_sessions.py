@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from ..conftest import Gateway, Installation
+from tests.conftest import Gateway, Installation
+
 from . import octets
 from .lasting import LastingInstallation, served, wait_until
 from .octets import DISCONNECT, PINGREQ
@@ -122,7 +123,9 @@ def test_a_client_without_an_identifier_is_given_one_that_it_can_come_back_with(
 def test_an_identifier_belongs_to_the_account_that_uses_it(house: House) -> None:
     house.five("mine", LONG)
     stranger = house.knock()
-    sent = octets.packet(0x10, octets.text("MQTT") + b"\x05\xc0\x00\x3c\x00" + b"".join(map(octets.text, ("mine", "eve", "x"))))
+    sent = octets.packet(
+        0x10, octets.text("MQTT") + b"\x05\xc0\x00\x3c\x00" + b"".join(map(octets.text, ("mine", "eve", "x")))
+    )
     assert stranger.until_closed(sent) == connack(0x85)
 
 
@@ -187,7 +190,15 @@ def witness(house: House) -> Octets5:
         (b"\xf1\x00", True),
         (disconnect(0, session_expiry(1)), True),
     ],
-    ids=["DISCONNECT", "normal", "with the will", "unspecified error", "none", "a malformed packet", "a protocol error"],
+    ids=[
+        "DISCONNECT",
+        "normal",
+        "with the will",
+        "unspecified error",
+        "none",
+        "a malformed packet",
+        "a protocol error",
+    ],
 )
 def test_which_ends_publish_the_will(house: House, goodbye: bytes, published: bool) -> None:
     """All but a normal disconnection [MQTT-3.1.2-8]."""

@@ -30,8 +30,7 @@ from gateway.broker.codec.packets import (
     Will,
 )
 from gateway.broker.codec.properties import Id
-
-from ..integration.packets_v5 import AFTER_THE_LOGIN, FIRST_PACKETS, Case
+from tests.integration.packets_v5 import AFTER_THE_LOGIN, FIRST_PACKETS, Case
 
 LIMIT = 2 * 1024 * 1024
 
@@ -55,9 +54,11 @@ GOOD: dict[str, tuple[str, Packet]] = {
         Connect(5, "", False, 0, None, b"p", session_expiry_s=0),
     ),
     "a full CONNECT": (
-        "10 4e 0004 4d515454 05 ee 003c"
-        " 22 11 0000000a 21 0007 27 00001000 22 0003 19 01 17 00 26 0001 61 0001 62 26 0001 61 0001 63"
-        " 0002 6964 0a 18 00000005 02 00000006 0001 74 0002 7061 0004 6e616d65 0003 707764",
+        (
+            "10 4e 0004 4d515454 05 ee 003c"
+            " 22 11 0000000a 21 0007 27 00001000 22 0003 19 01 17 00 26 0001 61 0001 62 26 0001 61 0001 63"
+            " 0002 6964 0a 18 00000005 02 00000006 0001 74 0002 7061 0004 6e616d65 0003 707764"
+        ),
         Connect(
             5, "id", True, 60, "name", b"pwd",
             Will("t", b"pa", 1, True, Properties(message_expiry_s=6), 5),
@@ -75,8 +76,10 @@ GOOD: dict[str, tuple[str, Packet]] = {
     "PUBLISH QoS 2 again": ("3c 07 0001 74 ffff 00 21", Publish("t", b"!", 2, False, True, 65_535)),
     "PUBLISH by an alias": ("30 06 0000 03 23 0020", Publish("", b"", topic_alias=32)),
     "PUBLISH with every property": (
-        "30 28 0001 74 23 01 01 02 0000003c 03 0001 6a 08 0001 72 09 0002 00ff 23 0001"
-        " 26 0001 61 0001 62 26 0000 0000 21",
+        (
+            "30 28 0001 74 23 01 01 02 0000003c 03 0001 6a 08 0001 72 09 0002 00ff 23 0001"
+            " 26 0001 61 0001 62 26 0000 0000 21"
+        ),
         Publish(
             "t", b"!", topic_alias=1,
             properties=Properties(1, 60, "j", "r", b"\x00\xff", (("a", "b"), ("", ""))),
@@ -268,7 +271,7 @@ def test_which_packets_may_carry_which_property(carrier: str) -> None:
 def test_only_user_properties_may_stand_there_twice(number: int) -> None:
     value, carriers = CARRIED[number]
     body = (bytes([number]) + bytes.fromhex(value)) * 2
-    sent, allowed = bytes([len(body)]) + body, getattr(properties, sorted(carriers)[0])
+    sent, allowed = bytes([len(body)]) + body, getattr(properties, min(carriers))
     if number == Id.USER_PROPERTY:
         assert properties.read(sent, 0, allowed)[0] == {number: (("a", "b"), ("a", "b"))}
         return
@@ -346,4 +349,3 @@ SAID: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_a_packet_is_written(name: str) -> None:
     write, expected = SAID[name]
     assert write().hex() == bytes.fromhex(expected).hex()
-

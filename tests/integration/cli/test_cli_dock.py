@@ -77,7 +77,16 @@ def test_bound_dock_with_its_aircraft(dockgate: Any, code: str) -> None:
     assert [child[key] for key in ("sn", "model_key", "callsign", "gateway_sn")] == [AIRCRAFT, "0-91-1", "Bird 1", DOCK]
 
     shown = dockgate.ok("dock", "show", DOCK)
-    assert set(shown) == {*KEYS, "children", "organization_name", "first_seen", "binding", "contacts", "events"}
+    assert set(shown) == {
+        *KEYS,
+        "children",
+        "organization_name",
+        "first_seen",
+        "binding",
+        "contacts",
+        "attempts",
+        "events",
+    }
     assert shown["binding"]["account"] == "dock"
     assert [event["action"] for event in shown["events"]] == ["bind", "bind"]
     for ended in (dockgate.run("dock", "show", DOCK), dockgate.run("-o", "json", "dock", "show", DOCK)):

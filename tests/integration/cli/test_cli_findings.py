@@ -42,7 +42,9 @@ def findings(dockgate: Any) -> dict[str, dict[str, str]]:
         assert finding["fix"]
     assert found["ok"] == all(finding["severity"] != "error" for finding in found["findings"])
     assert ended.code == (0 if found["ok"] else 1)
-    return {finding["id"]: finding for finding in found["findings"]}
+    # What is not of the installation but of this moment and machine: test_cli_doctor.py
+    elsewhere = {"gateway_not_running", "port_taken", "disk_space"}
+    return {finding["id"]: finding for finding in found["findings"] if finding["id"] not in elsewhere}
 
 
 def healthy(dockgate: Any) -> Any:
@@ -53,8 +55,7 @@ def healthy(dockgate: Any) -> Any:
 
 def test_nothing_to_find(dockgate: Any) -> None:
     assert findings(healthy(dockgate)) == {}
-    ended = dockgate.run("doctor")
-    assert (ended.code, ended.out) == (0, "nothing found\n")
+    assert "the gateway does not run" in dockgate.run("doctor").out
 
 
 @pytest.mark.case(7)
@@ -122,7 +123,8 @@ def test_certificate_by_age(dockgate: Any, made_days_ago: int, finding: str | No
         assert found == {}
         return
     assert found[finding]["severity"] == severity
-    assert str(certs / "server.pem") in found[finding]["fix"]
+    assert found[finding]["fix"] == "dockgate cert renew"
+    assert str(certs / "server.pem") in found[finding]["what"]
     check = dockgate.run("-o", "json", "check")
     assert check.code == (1 if severity == "error" else 0)
 

@@ -21,6 +21,9 @@ from gateway.config import load
 from gateway.operations.organizations import CODE_LETTERS
 from gateway.store import accounts
 
+# Nothing that another program on this machine may have taken
+QUIET = ("--plain-bind", "off", "--admin-bind", "off", "--tls-bind", "127.0.0.1:0")
+
 
 def made_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
@@ -156,7 +159,7 @@ def test_without_a_plain_listener(outside: Any, tmp_path: Path) -> None:
 
 
 def test_text_ends_with_the_card_and_the_next_command(outside: Any, tmp_path: Path) -> None:
-    ended = outside.bare("init", "--dir", "d", "--host", "dock.example.org", "--org-name", "Harbour team")
+    ended = outside.bare("init", "--dir", "d", "--host", "dock.example.org", "--org-name", "Harbour team", *QUIET[:-2])
     assert ended.code == 0
     assert ended.err == ""
     lines = ended.out.splitlines()
@@ -171,7 +174,7 @@ def test_text_ends_with_the_card_and_the_next_command(outside: Any, tmp_path: Pa
 def test_asks_only_on_a_terminal(outside: Any, tmp_path: Path) -> None:
     here = outside.at(tmp_path / "d")
     answers = [("]:", "dock.example.org"), ("[Fleet]:", "Harbour team"), ("[later]:", "")]
-    code, shown = here.terminal("init", "--dir", str(tmp_path / "d"), typed=answers)
+    code, shown = here.terminal("init", "--dir", str(tmp_path / "d"), *QUIET, typed=answers)
     assert code == 0, shown
     assert "Name of the first organization [Fleet]:" in shown
     assert here.ok("org", "list")[0]["name"] == "Harbour team"
@@ -204,7 +207,7 @@ def test_answers_that_cannot_be_used_are_asked_for_again(outside: Any, tmp_path:
         ("[Fleet]:", "a\tb"), ("[Fleet]:", ""),
         ("[later]:", str(tmp_path / "none.json")), ("[later]:", str(here.folder.parent)), ("[later]:", str(file)),
     ]  # fmt: skip
-    code, shown = here.terminal("init", "--dir", str(here.folder), typed=answers)
+    code, shown = here.terminal("init", "--dir", str(here.folder), *QUIET, typed=answers)
     assert code == 0, shown
     assert "none.json: no such file" in shown
     assert here.ok("card")["address"] == "192.0.2.10"
@@ -221,14 +224,14 @@ def test_a_port_that_is_taken_is_told_and_another_offered(outside: Any, tmp_path
         here = outside.at(tmp_path / "d")
         words = ["init", "--dir", str(here.folder), "--host", "192.0.2.10", "--org-name", "N", "--tls-bind", bind]
         answers = [("[later]:", ""), ("with TLS, on [", bind), ("with TLS, on [", "nowhere"), ("with TLS, on [", "")]
-        code, shown = here.terminal(*words, "--plain-bind", "off", typed=answers)
+        code, shown = here.terminal(*words, "--plain-bind", "off", "--admin-bind", "off", typed=answers)
         assert code == 0, shown
         assert shown.count(f"{bind}: another program listens there") == 2
         offered = re.search(r"with TLS, on \[(127.0.0.1:\d+)\]", shown)
         assert offered
         assert str(load(here.config, {}).listeners["tls"].bind) == offered[1] != bind
 
-        other = outside.bare("init", "--dir", str(tmp_path / "e"), "--tls-bind", bind, "--no-input")
+        other = outside.bare("init", "--dir", str(tmp_path / "e"), *QUIET, "--tls-bind", bind, "--no-input")
         assert other.code == 0
         assert other.err == f"note: {bind}: another program listens there\n"
 

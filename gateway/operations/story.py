@@ -1,0 +1,294 @@
+"""The story of a dock's attempts to get in: audit entries come in, one attempt after another goes out, step by step, with what was
+answered and what has probably gone wrong.
+
+Entries that tell a step have the dock as target and the action ``connect``, ``disconnect``, ``config``, ``bind_status``,
+``organization_get``, ``bind``, ``update_topo`` or ``online``, outcome ``ok`` or ``refused``; a refused ``login`` names the dock in
+its detail. Where entries of a kind are missing the story has a gap, and says nothing about it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.operations.change import Db
+from gateway.operations.times import iso
+from gateway.store import audit
+from gateway.store.audit import Entry
+
+SHOWN = 5
+"""Attempts; who needs more has `dockgate audit list --dock SN`."""
+_LOOKED_AT = 500
+QUIET_MS = 30_000
+"""After an answer the next step of a dock comes within seconds; who types in Pilot 2 takes longer, and has a verdict apart."""
+_APART_MS = 10 * 60_000
+"""Steps without a connection between them that are further apart are of two attempts."""
+
+_LOGIN = {
+    "unknown_account": ("there is no such account", "dockgate account list"),
+    "wrong_password": ("the password was wrong", "dockgate account passwd {target}"),
+    "disabled": ("the account is disabled", "dockgate account enable {target}"),
+    "locked_out": ("the account was locked after wrong passwords", "dockgate account unlock {target}"),
+    "certificate_mismatch": (
+        "the client certificate is of another account or dock",
+        "dockgate cert issue {target} --replace",
+    ),
+    "no_credentials": ("no account and password were sent", "dockgate card"),
+    "busy": ("the gateway was too busy to check the password", "dockgate status"),
+}
+_BINDING = {
+    "code_unknown": ("no such binding code: mistyped, it may be", "dockgate card"),
+    "code_expired": ("the binding code has expired", "dockgate org code add {organization_id}"),
+    "code_used_up": ("the binding code has no use left", "dockgate org code add {organization_id}"),
+    "code_revoked": ("the binding code was revoked", "dockgate org code add {organization_id}"),
+    "code_for_other_dock": (
+        "the binding code is for another dock only",
+        "dockgate org code add {organization_id} --sn {sn}",
+    ),
+    "wrong_organization": (
+        "organization id and binding code do not belong together, or not to the dock's account",
+        "dockgate card",
+    ),
+    "bound_elsewhere": ("it is bound to another organization", "dockgate dock unbind {device}"),
+    "bad_model_key": ("its model key is not one (domain-type-sub_type)", "dockgate audit list --dock {sn}"),
+    "bad_sn": ("its serial number is not one", "dockgate audit list --dock {sn}"),
+    "not_yours": ("it hangs on another dock, or is one", "dockgate dock forget {device}"),
+}
+_LICENSE = (
+    "the license was given, and then the dock said nothing more: it does not accept it, most likely. App id, key and "
+    "license have to be of one app of the kind Cloud API"
+)
+
+
+@dataclass(slots=True)
+class Step:
+    at: int
+    name: str
+    ok: bool
+    what: str
+    entry: Entry = field(repr=False)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """``repeats``: how often the same happened again until ``ended_at``, told together in the audit trail."""
+
+    began_at: int
+    account: str | None = None
+    address: str | None = None
+    ended_at: int | None = None
+    repeats: int = 0
+    is_over: bool = False
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def last_at(self) -> int:
+        return self.steps[-1].at if self.steps else self.began_at
+
+    def last(self, *names: str) -> Step | None:
+        return next((step for step in reversed(self.steps) if step.name in names), None)
+
+
+def of_dock(db: Db, sn: str, now: int, *, limit: int = SHOWN) -> list[dict[str, Any]]:
+    """The latest attempts, oldest first; the keys are a promise."""
+    entries = audit.list_since(db, dock=sn, limit=_LOOKED_AT)
+    return [describe(attempt, sn, now) for attempt in attempts(entries, sn)[-limit:]]
+
+
+def describe(attempt: Attempt, sn: str, now: int) -> dict[str, Any]:
+    verdict, hint = verdict_of(attempt, sn, now)
+    return {
+        "began_at": iso(attempt.began_at),
+        "ended_at": iso(attempt.ended_at),
+        "account": attempt.account,
+        "address": attempt.address,
+        "repeats": attempt.repeats,
+        "steps": [{"at": iso(step.at), "step": step.name, "ok": step.ok, "what": step.what} for step in attempt.steps],
+        "verdict": verdict,
+        "hint": hint,
+    }
+
+
+def attempts(entries: Sequence[Entry], sn: str) -> list[Attempt]:
+    """Entries of a dock, in any order, as attempts in the order they began."""
+    found: list[Attempt] = []
+    # Entries that tell of several are written when their minute is over, so that the order of writing is not that of time
+    for entry in sorted(entries, key=_began):
+        step = _step(entry, sn)
+        if step is None:
+            continue
+        last = found[-1] if found else None
+        if step.name == "login":
+            _login(found, step)
+        elif step.name == "connect":
+            if last is not None and _is_repeat(last, entry):
+                continue
+            attempt = Attempt(step.at, account=entry.actor, address=_text(entry.detail.get("address")))
+            attempt.steps.append(step)
+            found.append(attempt)
+        else:
+            if last is None or last.is_over or (last.last("connect") is None and step.at - last.last_at > _APART_MS):
+                if step.name == "disconnect":
+                    _count(last, entry)
+                    continue
+                last = Attempt(step.at, account=entry.actor)
+                found.append(last)
+            if "count" in entry.detail:
+                _count(last, entry)
+                continue
+            last.steps.append(step)
+            if step.name == "disconnect":
+                last.is_over, last.ended_at = True, step.at
+    return found
+
+
+def verdict_of(attempt: Attempt, sn: str, now: int) -> tuple[str, str | None]:
+    """What it came to, in words, and the command that helps."""
+    last = attempt.last("login", "config", "bind_status", "organization_get", "bind", "update_topo", "online")
+    is_quiet = attempt.is_over or now - attempt.last_at > QUIET_MS
+    if last is None:
+        if not is_quiet:
+            return "it has just connected", None
+        return (
+            "it logged in and asked for nothing: what logged in is no dock, or its topics are refused",
+            f"dockgate audit list --dock {shlex.quote(sn)}",
+        )
+    refused = last if not last.ok else next((one for one in attempt.steps if one.name == "bind" and not one.ok), None)
+    if refused is not None:
+        return _refusal(refused, sn)
+    return _so_far(attempt, last, sn, is_quiet=is_quiet)
+
+
+def _refusal(step: Step, sn: str) -> tuple[str, str | None]:
+    if step.name == "config":
+        return "there is no license to give: the dock disconnects", "dockgate license set --file license.json"
+    entry = step.entry
+    table = _LOGIN if step.name == "login" else _BINDING
+    why, hint = table.get(str(entry.detail.get("reason")), ("it was refused", "dockgate audit list --dock {sn}"))
+    # Strangers have chosen some of these words, and somebody may paste the line into a shell
+    words = {
+        "sn": sn,
+        "device": entry.target,
+        "target": entry.target,
+        "organization_id": _text(entry.detail.get("organization_id")) or "ID",
+    }
+    hint = hint.format_map({name: shlex.quote(word) for name, word in words.items()})
+    return (f"{entry.target}: {why}" if step.name == "bind" and entry.target != sn else why), hint
+
+
+def _so_far(attempt: Attempt, last: Step, sn: str, *, is_quiet: bool) -> tuple[str, str | None]:
+    if last.name in {"update_topo", "online"}:
+        return ("it was in service" if attempt.is_over else "it is in service"), None
+    if not is_quiet:
+        return "under way", None
+    if last.name == "config":
+        return _LICENSE, "dockgate license show"
+    if last.name == "bind_status":
+        if last.entry.detail.get("bound"):
+            return "it knows that it is bound, and has sent no telemetry since", f"dockgate dock show {shlex.quote(sn)}"
+        return "organization id and binding code were not typed in Pilot 2, or not sent", "dockgate card"
+    if last.name == "organization_get":
+        return "the organization was shown in Pilot 2, and nobody confirmed it", "dockgate card"
+    return "it is bound, and has sent no telemetry since: restart the dock", None
+
+
+def _began(entry: Entry) -> tuple[int, int]:
+    since = entry.detail.get("since")
+    return (since if isinstance(since, int) else entry.at, entry.id or 0)
+
+
+def _login(found: list[Attempt], step: Step) -> None:
+    """A refusal is an attempt of its own; the same once more is told with it."""
+    last = found[-1] if found else None
+    before = last.steps[-1] if last is not None and last.steps else None
+    more = step.entry.detail.get("count")
+    number = more if isinstance(more, int) else 1
+    if (
+        last is not None
+        and before is not None
+        and before.name == "login"
+        and before.entry.detail.get("reason") == step.entry.detail.get("reason")
+        and before.entry.target == step.entry.target
+    ):
+        last.repeats += number
+        last.ended_at = step.entry.at
+        return
+    attempt = Attempt(step.at, account=step.entry.target, address=_text(step.entry.detail.get("address")))
+    attempt.steps.append(step)
+    attempt.repeats, attempt.ended_at, attempt.is_over = number - 1, step.entry.at, True
+    found.append(attempt)
+
+
+def _is_repeat(last: Attempt, entry: Entry) -> bool:
+    """An entry that tells of several connections: they went as the one before, since their steps are told together too."""
+    more = entry.detail.get("count")
+    if not isinstance(more, int) or last.last("connect") is None:
+        return False
+    last.repeats += more
+    last.ended_at = max(last.ended_at or 0, entry.at)
+    return True
+
+
+def _count(last: Attempt | None, entry: Entry) -> None:
+    if last is not None:
+        last.ended_at = max(last.ended_at or 0, entry.at)
+
+
+def _step(entry: Entry, sn: str) -> Step | None:
+    ok, detail = entry.outcome == "ok", entry.detail
+    reason = str(detail.get("reason", ""))
+    if entry.action == "login" and not ok:
+        why = _LOGIN.get(reason, ("refused", ""))[0]
+        return Step(entry.at, "login", ok=False, what=f"login as {entry.target} refused: {why}", entry=entry)
+    if entry.action == "bind":
+        device = "the dock" if entry.target == sn else entry.target
+        what = f"bind {device}: " + (_bound(detail) if ok else _BINDING.get(reason, (f"refused ({reason})", ""))[0])
+        return Step(entry.at, "bind", ok=ok, what=what, entry=entry)
+    if entry.target != sn:
+        return None
+    texts: dict[str, str] = {
+        "connect": f"logged in as {entry.actor}{_from(detail)}",
+        "disconnect": f"connection over{_why(reason)}",
+        "config": f"asked for the license: given{_license(detail)}" if ok else "asked for the license: there is none",
+        "bind_status": f"asked whether it is bound: {'yes' if detail.get('bound') else 'no'}",
+        "organization_get": (
+            f"asked for organization {detail.get('organization_id') or '-'}: "
+            + ("shown" if ok else _BINDING.get(reason, (f"refused ({reason})", ""))[0])
+        ),
+        "update_topo": f"said which aircraft it has: {_aircraft(detail)}",
+        "online": "sends telemetry",
+    }
+    if entry.action not in texts:
+        return None
+    return Step(entry.at, entry.action, ok=ok, what=texts[entry.action], entry=entry)
+
+
+def _bound(detail: dict[str, Any]) -> str:
+    organization = detail.get("organization_id") or "-"
+    return f"bound to {organization}" if detail.get("fresh", True) else f"was bound to {organization} already"
+
+
+def _from(detail: dict[str, Any]) -> str:
+    address = _text(detail.get("address"))
+    return f" from {address}" if address else ""
+
+
+def _why(reason: str) -> str:
+    return f" ({reason.replace('_', ' ')})" if reason else ""
+
+
+def _license(detail: dict[str, Any]) -> str:
+    own = detail.get("organization_id")
+    text = f", that of {own}" if isinstance(own, str) else ", the default"
+    return f"{text}, without an NTP server" if detail.get("ntp") is False else text
+
+
+def _aircraft(detail: dict[str, Any]) -> str:
+    number = detail.get("aircraft")
+    return f"{number}" if isinstance(number, int) and number else "none"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
