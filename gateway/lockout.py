@@ -48,6 +48,15 @@ def place_of(address: str) -> str:
     return str(ipaddress.IPv6Network((ip, 64), strict=False))
 
 
+def is_address(text: str) -> bool:
+    """An IP address, or a network as ``place_of`` writes it."""
+    try:
+        ipaddress.ip_network(text.partition("%")[0], strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class _Tally:
     times: deque[int] = field(default_factory=deque)

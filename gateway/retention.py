@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
 from gateway import logs
 from gateway.errors import DatabaseError
 from gateway.services import Services
 from gateway.store import audit
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _log = logging.getLogger(__name__)
 

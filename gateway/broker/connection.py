@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# How long a client that is told why it is closed may go on writing before it is closed for good.
+_READ_ON_S = 1.0
 # What a peer has not read so long after the close is given up with the socket; it would keep both for as long as it likes.
 _LINGER_S = 5.0
 
@@ -92,6 +94,8 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self.state is State.CLOSED:
+            return
         self.heard_at = self.broker.now
         self.spent_bytes += len(data)
         if self.spent_bytes > self.broker.limits.bytes_per_second:
@@ -300,11 +304,17 @@ class Connection(asyncio.Protocol):
         if self.state is State.CLOSED or self._transport is None:
             return
         self.reason = reason
-        if say and self.exchange is not None:
-            self.write(self.exchange.codec.disconnect(reason))
+        told = self.exchange.codec.disconnect(reason) if say and self.exchange is not None else b""
+        self.write(told)
         self._end()
         if self.outbound_bytes() > self.broker.limits.outbound_bytes:
             self._transport.abort()
+            return
+        if told and reason is not Reason.SERVER_SHUTTING_DOWN and self._transport.can_write_eof():
+            # Closing while the client is still writing would reset the connection, and it would never read the reason.
+            self._set_reading(reading=True)
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(_READ_ON_S, self._give_up)
             return
         self._transport.close()
         if self.outbound_bytes():

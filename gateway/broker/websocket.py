@@ -45,6 +45,10 @@ class _WebSocketTransport:
             else:
                 self._transport.close()
 
+    def can_write_eof(self) -> bool:
+        """No: a WebSocket ends with a closing frame."""
+        return False
+
     def close(self) -> None:
         try:
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)

@@ -13,6 +13,8 @@ from gateway.cli.context import Change, Cli
 from gateway.cli.options import AskPassword, Output, PasswordStdin, Yes, example, noun
 from gateway.cli.render import Column
 from gateway.cli.times import local
+from gateway.errors import UsageError
+from gateway.lockout import is_address
 from gateway.model import Role
 from gateway.operations import accounts
 from gateway.operations.credentials import hashed
@@ -147,14 +149,27 @@ def disable(ctx: typer.Context, name: Name, output: Output = None) -> None:
     _switch(Cli.of(ctx, output), name, enabled=False)
 
 
-@app.command("unlock", epilog=example("dockgate account unlock dock-7"))
-def unlock(ctx: typer.Context, name: Name, output: Output = None) -> None:
-    """Forget the wrong passwords that locked an account."""
+@app.command("unlock", epilog=example("dockgate account unlock dock-7", "dockgate account unlock --address 192.0.2.7"))
+def unlock(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The account; else every one.", show_default=False)
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="A", help="Only at this IP address.", show_default=False)
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Forget the wrong passwords that locked an account, or an address with all its accounts."""
     cli = Cli.of(ctx, output)
-    found = cli.change(lambda change: accounts.unlock(change, name))
+    if name is None and address is None:
+        raise UsageError("say which account, or which --address")
+    if address is not None and not is_address(address):
+        raise UsageError(f"--address {address!r}: not an IP address")
+    found = cli.change(lambda change: accounts.unlock(change, name, address))
     cleared = found["cleared"]
-    text = f"{render.visible(name)}: {cleared} lock{'s' * (cleared != 1)} cleared"
-    render.record(found, cli.format, text=text)
+    whose = " at ".join(render.visible(word) for word in (found["account"], found["address"]) if word)
+    render.record(found, cli.format, text=f"{whose}: {cleared} lock{'s' * (cleared != 1)} cleared")
 
 
 @app.command("delete", epilog=example("dockgate account delete dock-7 --yes"))

@@ -5,11 +5,13 @@ The table below is the whole list, in the order ``--help`` shows it; ``gateway.c
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined] # is in its namespace, for its own use
 from typer.core import TyperGroup
 
 import gateway
@@ -35,7 +37,12 @@ COMMANDS = {
     "db": "Whether the database is sound, and of this version.",
     "simulate": "A dock that goes through the access, to try a gateway.",
     "demo": "A gateway and a simulated dock on loopback, through the whole access.",
+    "completion": "What a shell needs to complete these commands.",
 }
+
+
+COMPLETE_VARIABLE = "_DOCKGATE_COMPLETE"
+"""In which a shell says that it wants to complete (``gateway.cli.completion``); the name is typer's."""
 
 
 class Commands(TyperGroup):
@@ -96,4 +103,6 @@ def _root(
 
 
 def command() -> Any:  # noqa: ANN401 - what typer builds has no public type
+    if COMPLETE_VARIABLE in os.environ:  # a shell asks what could come next
+        completion_init()
     return typer.main.get_command(app)

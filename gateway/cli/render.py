@@ -109,10 +109,15 @@ def has_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "ascii").lower().replace("-", "") == "utf8"
+
+
 def _json(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON
     # An output that cannot carry every character (LANG=C) still gets valid JSON
-    ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
-    return json.dumps(value, ensure_ascii=ascii_only, indent=indent, separators=None if indent else (",", ":"))
+    return json.dumps(
+        value, ensure_ascii=not is_unicode(sys.stdout), indent=indent, separators=None if indent else (",", ":")
+    )
 
 
 def _write(text: str) -> None:

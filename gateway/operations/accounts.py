@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import topics
 from gateway.errors import UsageError
+from gateway.lockout import place_of
 from gateway.model import Account, Role
 from gateway.operations.change import Change, Db
 from gateway.operations.times import iso
@@ -80,13 +81,22 @@ def switch(change: Change, name: str, *, enabled: bool) -> dict[str, Any]:
     return describe(account)
 
 
-def unlock(change: Change, name: str) -> dict[str, Any]:
-    """A name without an account can be locked too."""
-    cleared = lockouts.clear(change.db, name)
-    if not cleared:
+def unlock(change: Change, name: str | None, address: str | None = None) -> dict[str, Any]:
+    """Of an account, of an address, or of an account at an address; a name without an account can be locked too.
+
+    An address is taken as it is locked: of an IPv6 address its /64 (``gateway.lockout``).
+    """
+    place = None if address is None else place_of(address)
+    if place is not None:
+        cleared = lockouts.clear_address(change.db, place, name)
+    elif name is not None:
+        cleared = lockouts.clear(change.db, name)
+    else:
+        raise UsageError("say which account or which address")
+    if not cleared and name is not None:
         accounts.get(change.db, name)
-    change.audit("account.unlock", name, cleared=cleared)
-    return {"account": name, "cleared": cleared}
+    change.audit("account.unlock", name or place or "", cleared=cleared, address=place)
+    return {"account": name, "address": place, "cleared": cleared}
 
 
 def delete(change: Change, name: str) -> dict[str, Any]:

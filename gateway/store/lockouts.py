@@ -36,6 +36,13 @@ def clear(db: sqlite3.Connection, account: str) -> int:
     return db.execute("DELETE FROM lockout WHERE account = ?", (account,)).rowcount
 
 
+def clear_address(db: sqlite3.Connection, address: str, account: str | None = None) -> int:
+    """Lift every lock of the address, or only that of one account there; returns how many there were."""
+    return db.execute(
+        "DELETE FROM lockout WHERE address = ?1 AND account = coalesce(?2, account)", (address, account)
+    ).rowcount
+
+
 def trim(db: sqlite3.Connection, before: int) -> int:
     """Forget what last failed before ``before`` and is not locked beyond it; returns how many went."""
     return db.execute("DELETE FROM lockout WHERE last_at < ?1 AND coalesce(locked_until, 0) < ?1", (before,)).rowcount

@@ -154,8 +154,8 @@ def test_a_stream_ends_with_its_token(site: Any, monkeypatch: pytest.MonkeyPatch
 def test_streams_are_counted_and_bounded(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MOST_READERS", 2)
     api, metrics = site.api("read"), site.runtime.services.metrics.http
-    with reading(api, "/events"), reading(api, "/requests/live"):
-        assert metrics.streams == 2
+    with reading(api, "/events") as one, reading(api, "/requests/live") as other:
+        assert (metrics.streams, one.last_id, other.last_id) == (2, "", "")
         found = api.get("/events")
         assert (found.status_code, found.json()["error"]["code"]) == (503, "busy")
     until = time.monotonic() + 10
@@ -258,6 +258,7 @@ def test_a_dock_s_ping_is_answered_while_the_api_is_hammered(installation: Any, 
 
 def many(site: Any, count: int) -> None:
     """So many docks that have been seen."""
+
     def see(db: Any) -> None:
         for number in range(count):
             devices.see_gateway(db, f"DOCK{number:05}", now=1)

@@ -1,0 +1,167 @@
+"""The bounded pieces of the admin HTTP by themselves: shares, names of hosts, what is taken out of what docks say."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.metrics import Http
+from gateway.model import Answered
+from gateway.web.guard import Hosts, name_of
+from gateway.web.limits import Buckets
+from gateway.web.requests import MOST_BYTES, OF_ONE_DOCK, RequestLog, redacted
+from gateway.web.streams import Channel
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_share_is_used_up_and_comes_back() -> None:
+    clock = Clock()
+    buckets = Buckets(10, clock=clock)
+    assert [buckets.take("a") for _ in range(20)] == [0.0] * 20
+    assert buckets.take("a") == pytest.approx(0.1)
+    assert buckets.take("b") == 0.0
+    clock.now = 0.1
+    assert buckets.take("a") == 0.0
+    assert buckets.take("a") > 0
+    clock.now = 1000.0
+    assert [buckets.take("a") for _ in range(20)] == [0.0] * 20
+    assert buckets.take("a") > 0
+
+
+def test_what_costs_more_leaves_a_debt() -> None:
+    clock = Clock()
+    buckets = Buckets(1, clock=clock)
+    assert buckets.take("a", 10) == 0.0
+    assert buckets.take("a") == pytest.approx(9.0)
+    clock.now = 9.1
+    assert buckets.take("a") == 0.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from("abcdef"), st.floats(0.1, 20)), max_size=60))
+def test_nobody_gets_more_than_his_share(asked: list[tuple[float, str, float]]) -> None:
+    """In any span no more than what it refills, and the burst; and memory is bounded."""
+    clock = Clock()
+    buckets = Buckets(3, clock=clock, capacity=4)
+    taken: dict[str, float] = {}
+    for wait, name, _ in asked:
+        clock.now += wait
+        if buckets.take(name) == 0.0:
+            taken[name] = taken.get(name, 0) + 1
+        assert len(buckets) <= 4
+    if len({name for _, name, _ in asked}) <= 4:
+        assert all(count <= 6 + clock.now * 3 + 1e-6 for count in taken.values())
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost:8080", "localhost"),
+        ("LOCALHOST", "localhost"),
+        ("gate.example.org.", "gate.example.org"),
+        ("[::1]:8080", "::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("", ""),
+        (":80", ""),
+    ],
+)
+def test_the_name_in_a_host_header(host: str, name: str) -> None:
+    assert name_of(host) == name
+
+
+def test_hosts_of_certificates_count_with_their_wildcards() -> None:
+    hosts = Hosts(["gate.example.org", "2001:db8::1"])
+    assert all(hosts(name) for name in ("localhost", "127.0.0.1", "::1", "gate.example.org", "2001:db8::1"))
+    assert not any(hosts(name) for name in ("", "example.org", "a.docks.example.org", "192.0.2.10"))
+    hosts.take(["192.0.2.10", "*.docks.example.org"])
+    assert hosts("192.0.2.10")
+    assert hosts("a.docks.example.org")
+    assert not hosts("a.b.docks.example.org")
+    assert not hosts("docks.example.org")
+
+
+# -- what docks have asked
+
+
+SECRETS = {
+    "app_key": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "app_license": "bGljZW5zZS1mb3ItdGVzdHM==",
+    "device_binding_code": "H4RB0RTEAM",
+    "password": "hunter2",
+    "secretAccessKey": "wJalrXUtnFEMI",
+    "nonce": "n0nce",
+}
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_no_secret_gets_through_wherever_it_stands(around: object) -> None:
+    value = {"around": around, "inner": [{"deeper": SECRETS}], **SECRETS, "list": [SECRETS, [SECRETS]]}
+    text = repr(redacted(value))
+    for secret in SECRETS.values():
+        assert secret not in text
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    value = {"devices": [{"sn": "SN1", "device_callsign": "North"}], "app_id": "123", "empty": None, "password": ""}
+    assert redacted(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": ["x"] * 100_000},
+        {str(number): number for number in range(100_000)},
+        "x" * 1_000_000,
+        {"x" * 1_000_000: 1},
+        [[[[[[[[[[[[["deep"]]]]]]]]]]]]],
+    ],
+    ids=["list", "dict", "text", "key", "deep"],
+)
+def test_what_is_kept_is_bounded_whatever_a_dock_sends(value: object) -> None:
+    assert len(orjson.dumps(redacted(value))) < 50_000
+
+
+def answered(sn: str, value: object = None) -> Answered:
+    return Answered(1, sn, "config", 0, 0.0015, value, {"result": 0})
+
+
+def test_the_log_keeps_the_latest_of_each_dock() -> None:
+    log = RequestLog(Channel(Http()))
+    for number in range(OF_ONE_DOCK + 5):
+        log.note(answered("A", number))
+    log.note(answered("B"))
+    assert [entry["request"] for entry in log.of("A")] == list(range(5, OF_ONE_DOCK + 5))
+    assert log.of("A")[0] == {
+        "at": "1970-01-01T00:00:00.001Z", "sn": "A", "method": "config", "result": 0, "ms": 1.5, "request": 5,
+        "reply": {"result": 0},
+    }  # fmt: skip
+    assert log.of("C") == []
+
+
+def test_the_log_forgets_the_docks_that_asked_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MOST_BYTES < 64 * 1024 * 1024
+    monkeypatch.setattr("gateway.web.requests.MOST_BYTES", 2000)
+    log = RequestLog(Channel(Http()))
+    for number in range(50):
+        log.note(answered(f"SN{number}"))
+    assert log.of("SN0") == []
+    assert log.of("SN49")
+    assert sum(len(orjson.dumps(entry)) for number in range(50) for entry in log.of(f"SN{number}")) <= 2000
+
+
+def test_what_can_t_be_written_is_left_out() -> None:
+    log = RequestLog(Channel(Http()))
+    log.note(answered("A", "\ud800"))
+    log.note(answered("A", object()))
+    assert [entry["request"] for entry in log.of("A")] == ["…"]
