@@ -2,6 +2,7 @@
 #   make run    serve from this clone (first run: make run INIT='--host 192.0.2.10')
 #   make demo   a gateway and a simulated dock on loopback, through the whole access
 #   make test   all tests     make lint   style, types, import contract
+#   make man    manual pages from the commands, into build/man
 #   make bench  dockgate beside others (bench/README.md): make bench SCENARIO=accesses BENCH_ARGS=--quick
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ BENCH_ARGS ?=
 # What the tests speak to dockgate with, from Debian
 DEBIAN := mosquitto mosquitto-clients
 
-.PHONY: run demo test lint bench debian clean
+.PHONY: run demo test lint man bench debian clean
 .DEFAULT_GOAL := run
 
 $(VENV)/runtime: pyproject.toml requirements.lock
@@ -62,6 +63,9 @@ bench/aedes/node_modules/.package-lock.json: bench/aedes/package-lock.json
 
 bench: $(VENV)/dev debian bench/aedes/node_modules/.package-lock.json
 	$(BIN)/python bench/run.py $(SCENARIO) $(BENCH_ARGS)
+
+man: $(VENV)/runtime
+	$(BIN)/python packaging/man/pages.py build/man
 
 clean:
 	rm -rf $(VENV) bench/aedes/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

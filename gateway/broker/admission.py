@@ -68,6 +68,7 @@ class Admission:
         self._tokens_at = clock()
         self._pacer: asyncio.Task[Any] | None = None
         self.overloaded = False
+        self.lingering: set[Connection] = set()  # closed by us, and not gone yet
         self._is_shut = False
 
     def __iter__(self) -> Iterator[Connection]:

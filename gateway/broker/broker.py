@@ -101,6 +101,8 @@ class GatewayBroker(Broker):
         for connection in self.admission:
             connection.close(Reason.SERVER_SHUTTING_DOWN)
         await self.hooks.settle()
+        for connection in list(self.admission.lingering):
+            connection.give_up()
         if self._ticker is not None:
             self._ticker.cancel()
         await self.hooks.fire_and_wait(BrokerEvents.POST_SHUTDOWN)

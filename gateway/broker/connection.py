@@ -114,6 +114,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._transport = None
+        self.broker.admission.lingering.discard(self)
         self._end()
 
     def pause_writing(self) -> None:
@@ -314,13 +315,18 @@ class Connection(asyncio.Protocol):
             # Closing while the client is still writing would reset the connection, and it would never read the reason.
             self._set_reading(reading=True)
             self._transport.write_eof()
-            asyncio.get_running_loop().call_later(_READ_ON_S, self._give_up)
+            self._linger(_READ_ON_S)
             return
         self._transport.close()
         if self.outbound_bytes():
-            asyncio.get_running_loop().call_later(_LINGER_S, self._give_up)
+            self._linger(_LINGER_S)
 
-    def _give_up(self) -> None:
+    def _linger(self, seconds: float) -> None:
+        self.broker.admission.lingering.add(self)
+        asyncio.get_running_loop().call_later(seconds, self.give_up)
+
+    def give_up(self) -> None:
+        """What is still between us and the peer is lost."""
         if self._transport is not None:
             self._transport.abort()
 
