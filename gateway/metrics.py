@@ -168,7 +168,7 @@ class Logins:
         "Seconds that a login waited for the check of its password, check included.", WAIT_BUCKETS, "login_wait_seconds"
     )
     locked: Labelled = _labelled(
-        "Locks set after repeated failures: an account at an address (pair), or an address.", "what"
+        "Locks set after repeated failures: an account at an address (pair), an operator at one, or an address.", "what"
     )
     lines_held_back: int = _counter("Refused logins not logged one by one because their address had many.")
     pinned: int = _counter("Accounts pinned to the first SN they used.")

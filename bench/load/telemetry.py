@@ -163,7 +163,7 @@ async def run(
     # Each dock is heard once before anything counts: who tells of its aircraft for the first time costs more
     await sender.steadily(len(present) * FRAGMENTS / warm_s, warm_s)
     await _drain(sender, service, 0, 0)
-    steady = {
+    steady: dict[str, Any] = {
         "stage": stage,
         "sender": sender,
         "service": service,

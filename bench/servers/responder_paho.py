@@ -24,7 +24,7 @@ def main() -> None:
     def on_message(client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         client.publish(f"{message.topic}_reply", answers.answer(message.payload), qos=0)
 
-    def on_socket_open(_client: mqtt.Client, _userdata: object, opened: socket.socket) -> None:
+    def on_socket_open(_client: mqtt.Client, _userdata: object, opened: mqtt.SocketLike) -> None:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "responder")

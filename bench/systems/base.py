@@ -101,9 +101,10 @@ def tail(log: Path) -> str:
     return "".join(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-20:])
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.create_server((HOST, 0)) as one, socket.create_server((HOST, 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as one:
+        port: int = one.getsockname()[1]
+    return port
 
 
 class System(ABC):
@@ -113,7 +114,7 @@ class System(ABC):
         self.name = name
         self.seeds = seeds
         self.folder = seeds.folder / "running" / name
-        self.port, self.tls_port = free_ports()
+        self.port, self.tls_port = free_port(), free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @staticmethod

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from .base import HOST, Seeds, System, tail
+from .base import HOST, Seeds, System, free_port, tail
 
 _START_S = 60.0
 _LOOK_S = 0.2
@@ -37,6 +37,9 @@ class Dockgate(System):
         settings = yaml.safe_load(file.read_text(encoding="utf-8"))
         settings["listeners"]["plain"]["bind"] = f"{HOST}:{self.port}"
         settings["listeners"]["tls"]["bind"] = f"{HOST}:{self.tls_port}"
+        admin = settings["dockgate"].get("admin") or {}
+        if admin.get("bind"):
+            admin["bind"] = f"{HOST}:{free_port()}"
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
         return file
 

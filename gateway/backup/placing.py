@@ -105,7 +105,13 @@ def finish(home: Path) -> bool:
         plan = _read_journal(journal)
         if plan is None:  # another process has carried on meanwhile
             return False
-        _carry_out(home, plan)
+        try:
+            _carry_out(home, plan)
+        except UnwritableError as error:
+            raise UnwritableError(
+                f"{error}; a command was interrupted here and has to be finished first",
+                hint=f"free some space, or run the command as the owner of {home}",
+            ) from error
     return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import resource
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -67,6 +68,7 @@ class Admission:
         self._tokens = float(self._limits.logins_per_second)
         self._tokens_at = clock()
         self._pacer: asyncio.Task[Any] | None = None
+        self.progress_at = 0.0  # when a CONNECT last came
         self.overloaded = False
         self.lingering: set[Connection] = set()  # closed by us, and not gone yet
         self._is_shut = False
@@ -107,13 +109,31 @@ class Admission:
             oldest.abort()
         return True
 
+    @property
+    def pending(self) -> int:
+        """How many have not sent CONNECT yet."""
+        return len(self._pending)
+
+    def oldest_at(self) -> float:
+        """Since when the oldest of those is there."""
+        oldest = next(iter(self._pending), None)
+        return math.inf if oldest is None else oldest.opened_at
+
+    def crowd_out(self) -> None:
+        """The oldest of those has to go."""
+        oldest = next(iter(self._pending), None)
+        if oldest is not None:
+            self._metrics.refused.add("crowded_out")
+            oldest.abort()
+
     def shut(self) -> None:
         """Nobody more: a socket may still come that was accepted before the listeners closed."""
         self._is_shut = True
 
     def knocked(self, connection: Connection) -> None:
         """Its CONNECT is here: what takes time now is the check of the password, which has a bound of its own."""
-        self._pending.pop(connection, None)
+        if self._pending.pop(connection, self) is not self:
+            self.progress_at = self._clock()
         self._metrics.pending = len(self._pending)
 
     def forget(self, connection: Connection) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Without a free descriptor accepting fails at once and for every socket that waits: try again when some may be free.
 _FULL_S = 0.1
+# When there is no room, look again so soon; after so long without anybody getting on, those who are there are silent.
+_CROWDED_S, _PATIENCE_S = 0.02, 0.5
 # Sockets accepted in one go; connected docks want the loop too.
 _AT_ONCE = 64
 # The peer has gone before it was accepted (accept(2)).
@@ -82,7 +85,7 @@ class Handshakes:
         self._make = make
         self._timeout_s = timeout_s
         self._proxies = proxies
-        self._running: dict[asyncio.Task[Any], None] = {}  # oldest first
+        self._running: dict[asyncio.Task[Any], float] = {}  # since when, oldest first
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
         self._listen()
@@ -100,6 +103,9 @@ class Handshakes:
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
+            if not self._has_room():
+                self._pause(_CROWDED_S)
+                return
             try:
                 client, peer = self._socket.accept()
             except BlockingIOError:
@@ -108,21 +114,43 @@ class Handshakes:
                 if error.errno in _GONE:
                     continue
                 self._warn("", f"no further connection can be accepted: {error.strerror or error}")
-                self._loop.remove_reader(self._socket)
-                self._retry = self._loop.call_later(_FULL_S, self._listen)
+                self._pause(_FULL_S)
                 return
             client.setblocking(False)  # noqa: FBT003 - the socket module's own signature
             self._begin(client, str(peer[0]))
 
+    def _pause(self, seconds: float) -> None:
+        """Leave who comes now in the kernel's queue for a moment."""
+        self._loop.remove_reader(self._socket)
+        self._retry = self._loop.call_later(seconds, self._listen)
+
+    def _has_room(self) -> bool:
+        """For one more that has not sent CONNECT yet. While others get on, places come free by themselves: when 5,000 docks
+        come back at once they are let in one after another, and none is turned away. When nobody gets on, those who hold
+        the places are silent, and the oldest has to go.
+        """
+        waiting = len(self._running) + self._broker.admission.pending
+        if waiting < self._broker.limits.pending_connections:
+            return True
+        admission = self._broker.admission
+        oldest_at = min(next(iter(self._running.values()), math.inf), admission.oldest_at())
+        return self._loop.time() - max(oldest_at, admission.progress_at) > _PATIENCE_S
+
     def _begin(self, client: socket.socket, address: str) -> None:
-        if len(self._running) >= self._broker.limits.pending_connections:
-            self._broker.metrics.connections.refused.add("crowded_out")
-            oldest = next(iter(self._running))
-            del self._running[oldest]
-            oldest.cancel()
+        if len(self._running) + self._broker.admission.pending >= self._broker.limits.pending_connections:
+            self._crowd_out()
         task = self._broker.tasks.spawn(self._greet(client, address), name=f"handshake {address}")
-        self._running[task] = None
+        self._running[task] = self._loop.time()
         task.add_done_callback(partial(self._ended, client))
+
+    def _crowd_out(self) -> None:
+        task, since = next(iter(self._running.items()), (None, math.inf))
+        if task is None or self._broker.admission.oldest_at() < since:
+            self._broker.admission.crowd_out()
+            return
+        self._broker.metrics.connections.refused.add("crowded_out")
+        del self._running[task]
+        task.cancel()
 
     def _ended(self, client: socket.socket, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)

@@ -25,6 +25,8 @@ def server_context(name: str, settings: ListenerSettings) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    # A dock that has lost power has lost its session too, and each ticket costs a write to every other one.
+    context.num_tickets = 0
     context.verify_mode = _VERIFY[settings.client_auth]
     if settings.certfile is None or settings.keyfile is None:
         raise ConfigError(f"listener {name}: ssl needs certfile and keyfile")

@@ -4,7 +4,6 @@ certificates and a revocation list go into their files; a key is never shown, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,11 @@ from gateway.cli import reloading, render, secrets
 from gateway.cli.context import Change, Cli, Db
 from gateway.cli.options import Output, PasswordStdin, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import iso, local
-from gateway.config import Config, ListenerSettings
-from gateway.errors import ConflictError, DockgateError, NotFoundError, RefusedError, UsageError
-from gateway.pki import CertificateInfo, Layout
-from gateway.pki.names import LOOPBACK_NAMES
+from gateway.cli.times import local
+from gateway.config import Config
+from gateway.errors import ConflictError, UsageError
+from gateway.operations import issued
+from gateway.pki import Layout
 from gateway.store import accounts
 
 app = noun(
@@ -65,18 +64,7 @@ def show(
 ) -> None:
     """The certificate that docks are shown, or a client's."""
     cli = Cli.of(ctx, output)
-    config = cli.config()
-    layout = layout_of(config)
-    if name is None:
-        listener = _tls_listener(config)
-        certfile, keyfile = (listener.certfile, listener.keyfile) if listener else (layout.server, layout.server_key)
-    else:
-        certfile, keyfile = layout.client(name), layout.client_key(name)
-        if not certfile.is_file():
-            raise NotFoundError(f"there is no certificate for {name}", hint=f"dockgate cert issue {name}")
-    if certfile is None:
-        raise NotFoundError("no listener has a certificate")
-    found = describe(pki.inspect(certfile, now=cli.now), layout, certfile, keyfile)
+    found = issued.show(cli.config(), cli.now, name)
     render.record(found, cli.format, columns=_DETAILS)
 
 
@@ -84,8 +72,7 @@ def show(
 def list_certificates(ctx: typer.Context, output: Output = None) -> None:
     """The CA and all that it has issued, with the days left; and certificates of others that are in use."""
     cli = Cli.of(ctx, output)
-    config = cli.config()
-    found = [*_rows(config, layout_of(config), cli.now)]
+    found = issued.every(cli.config(), cli.now, lambda error: render.note(f"dockgate: cert list: {error}"))
     render.rows(found, cli.format, _COLUMNS, empty="no certificates: dockgate cert renew --host NAME_OR_IP")
 
 
@@ -116,21 +103,14 @@ def issue(
     if password_stdin and p12 is None:
         raise UsageError("--password-stdin is for --p12")
     config = cli.config()
-    layout = layout_of(config)
+    layout = issued.layout_of(config)
     password = ""
     if p12 is not None:
         if p12.exists():
             raise ConflictError(f"{p12}: exists already and is left alone")
         password = secrets.chosen_secret("a password for the PKCS#12 file", from_stdin=password_stdin)
 
-    def work(change: Change) -> CertificateInfo:
-        info = pki.issue_client(layout.directory, name, now=change.now, replace=replace)
-        change.audit(
-            "cert.issue", name, serial=info.serial, not_after=iso(info.not_after), dock=_sn_of(change.db, name)
-        )
-        return info
-
-    result = describe(cli.change(work), layout, layout.client(name), layout.client_key(name))
+    result = cli.change(lambda change: issued.issue(change, layout, name, replace=replace))
     if p12 is not None:
         pki.write_private(p12, pki.client_bundle(layout.directory, name, password))
         result["p12"] = str(p12)
@@ -148,18 +128,9 @@ def renew(
     """Another server certificate of this installation's CA, for the same names unless others are given."""
     cli = Cli.of(ctx, output)
     config = cli.config()
-    layout = layout_of(config)
-    _require_in_use(config, layout)
-    hosts = [*dict.fromkeys((*host, *LOOPBACK_NAMES))] if host else None
-
-    def work(change: Change) -> CertificateInfo:
-        info = pki.renew_server(layout.directory, now=change.now, hosts=hosts, fresh_key=new_key)
-        change.audit(
-            "cert.renew", info.subject, serial=info.serial, sans=list(info.sans), not_after=iso(info.not_after)
-        )
-        return info
-
-    _show_server(cli, cli.change(work), layout)
+    issued.require_in_use(config, issued.layout_of(config))
+    found = cli.change(lambda change: issued.renew(change, config, hosts=host or (), new_key=new_key))
+    _show_server(cli, found)
 
 
 @app.command("import", epilog=example("dockgate cert import --chain fullchain.pem --key privkey.pem"))
@@ -178,8 +149,8 @@ def import_(
     """Use a certificate of another CA. All that a dock would refuse is found before anything is changed."""
     cli = Cli.of(ctx, output)
     config = cli.config()
-    layout = layout_of(config)
-    _require_in_use(config, layout)
+    layout = issued.layout_of(config)
+    issued.require_in_use(config, layout)
     address = config.dockgate.card.address
     hosts = tuple(host) if host else (address,) if address else ()
 
@@ -190,7 +161,8 @@ def import_(
         return imported
 
     imported = cli.change(work)
-    _show_server(cli, imported.info, layout, warnings=imported.warnings)
+    found = issued.describe(imported.info, layout, layout.server, layout.server_key)
+    _show_server(cli, found, warnings=imported.warnings)
 
 
 @app.command("revoke", epilog=example("dockgate cert revoke 4f2a91c07be3 --yes"))
@@ -205,122 +177,31 @@ def revoke(
     """Put a client certificate on the revocation list, for good."""
     cli = Cli.of(ctx, output)
     config = cli.config()
-    layout = layout_of(config)
+    layout = issued.layout_of(config)
     cli.confirm(f"Revoke the certificate {render.visible(serial)} for good?", yes=yes)
 
-    def work(change: Change) -> CertificateInfo:
-        info = pki.revoke(layout.directory, serial, now=change.now)
-        name = info.common_name or ""
-        change.audit("cert.revoke", info.serial, subject=info.subject, dock=_sn_of(change.db, name))
-        return info
-
-    info = cli.change(work)
+    found, name = cli.change(lambda change: issued.revoke(change, layout, serial))
     told = reloading.tell(cli)
-    result = {
-        **describe(info, layout, None, None),
-        "revoked": True,
-        "crl": str(layout.crl),
-        "reloaded": told["reloaded"],
-    }
-    render.record(result, cli.format, text=f"{info.serial} ({info.subject}): revoked")
+    result = {**found, "reloaded": told["reloaded"]}
+    render.record(result, cli.format, text=f"{found['serial']} ({found['subject']}): revoked")
     if not _looks_at(config, layout):
         render.note(
             f"hint: no listener looks at revoked certificates: set crlfile: {layout.crl} beside cafile in {config.path}"
         )
     elif cli.is_table:
         render.note(reloading.advice(told))
-    if info.common_name and cli.is_table:
-        render.note(f"Connections that are open stay open: dockgate account disable {info.common_name} ends them.")
+    if name and cli.is_table:
+        render.note(f"Connections that are open stay open: dockgate account disable {name} ends them.")
 
 
-def layout_of(config: Config) -> Layout:
-    """The directory with this installation's CA."""
-    used = [one.certfile for one in config.listeners.values() if one.certfile is not None]
-    return pki.find(used, config.path.parent / DIRECTORY)
-
-
-def describe(info: CertificateInfo, layout: Layout, certfile: Path | None, keyfile: Path | None) -> dict[str, Any]:
-    """The keys are a promise."""
-    return {
-        "subject": info.subject,
-        "sans": list(info.sans),
-        "issuer": info.issuer,
-        "own": layout.issued_file(info.serial).is_file() or (info.subject == info.issuer and certfile == layout.ca),
-        "not_before": iso(info.not_before),
-        "not_after": iso(info.not_after),
-        "days_left": info.days_left,
-        "serial": info.serial,
-        "fingerprint_sha256": info.fingerprint_sha256,
-        "file": None if certfile is None else str(certfile),
-        "key_file": None if keyfile is None else str(keyfile),
-    }
-
-
-def _rows(config: Config, layout: Layout, now: int) -> Iterator[dict[str, Any]]:
-    listed = pki.list_issued(layout.directory, now=now)
-    if layout.ca.is_file():
-        info = pki.inspect(layout.ca, now=now)
-        yield _row("ca", info, layout, layout.ca, None, now)
-    for issued in listed:
-        yield _row(issued.kind, issued.info, layout, issued.path, issued.revoked_at, now)
-    known = {issued.info.fingerprint_sha256 for issued in listed}
-    for certfile in dict.fromkeys(one.certfile for one in config.listeners.values() if one.certfile is not None):
-        try:
-            info = pki.inspect(certfile, now=now)
-        except DockgateError as error:
-            render.note(f"dockgate: cert list: {error}")
-            continue
-        if info.fingerprint_sha256 not in known:
-            known.add(info.fingerprint_sha256)
-            yield _row("server", info, layout, certfile, None, now)
-
-
-def _row(
-    kind: str, info: CertificateInfo, layout: Layout, path: Path | None, revoked_at: int | None, now: int
-) -> dict[str, Any]:
-    if revoked_at is not None:
-        state = "revoked"
-    elif info.not_after <= now:
-        state = "expired"
-    else:
-        state = "in use" if path is not None else "replaced"
-    return {
-        **describe(info, layout, path, None),
-        "kind": kind,
-        "name": info.common_name or info.subject,
-        "state": state,
-        "revoked_at": iso(revoked_at),
-    }
-
-
-def _show_server(cli: Cli, info: CertificateInfo, layout: Layout, *, warnings: tuple[str, ...] = ()) -> None:
+def _show_server(cli: Cli, found: dict[str, Any], *, warnings: tuple[str, ...] = ()) -> None:
     told = reloading.tell(cli)
-    result = {
-        **describe(info, layout, layout.server, layout.server_key),
-        "warnings": list(warnings),
-        "reloaded": told["reloaded"],
-    }
+    result = {**found, "warnings": list(warnings), "reloaded": told["reloaded"]}
     render.record(result, cli.format, columns=_DETAILS)
     for warning in warnings:
         render.note(f"warning: {warning}")
     if cli.is_table:
         render.note(reloading.advice(told))
-
-
-def _tls_listener(config: Config) -> ListenerSettings | None:
-    fitting = [one for one in config.listeners.values() if one.certfile is not None]
-    return max(fitting, key=lambda one: (one.type == "tcp", not one.bind.is_loopback), default=None)
-
-
-def _require_in_use(config: Config, layout: Layout) -> None:
-    """A certificate that no listener reads would be made for nothing."""
-    used = {one.certfile: name for name, one in config.listeners.items() if one.certfile is not None}
-    if used and layout.server not in used:
-        certfile, name = next(iter(used.items()))
-        raise RefusedError(
-            f"listener {name} uses {certfile}, which dockgate does not look after",
-            hint=f"set listeners.{name}.certfile to {layout.server} and keyfile to {layout.server_key} in {config.path}",
-        )
 
 
 def _looks_at(config: Config, layout: Layout) -> bool:
@@ -336,7 +217,3 @@ def _advise_client(cli: Cli, config: Config, name: str) -> None:
 
     if not cli.read(query):
         render.note(f"hint: no account is called {name}: dockgate account add {name} --role dock")
-
-
-def _sn_of(db: Db, name: str) -> str | None:
-    return next((one.sn for one in accounts.list_all(db) if name in {one.name, one.sn}), None)

@@ -12,6 +12,7 @@ from gateway.cli.context import Change, Cli
 from gateway.cli.options import Output, example, noun
 from gateway.cli.render import Column
 from gateway.errors import DatabaseBusyError, DatabaseDamagedError, DatabaseError, DatabaseNewerError, RefusedError
+from gateway.operations.soundness import describe
 from gateway.store import checks, exclusive
 from gateway.store.checks import Report
 
@@ -66,19 +67,6 @@ def migrate(ctx: typer.Context, output: Output = None) -> None:
     if result["backup"]:
         text += f" (was {before.version}; the copy from before is {backup})"
     render.record(result, cli.format, text=text)
-
-
-def describe(report: Report) -> dict[str, Any]:
-    """The keys are a promise."""
-    return {
-        "ok": report.ok,
-        "database": str(report.path),
-        "bytes": report.bytes,
-        "version": report.version,
-        "newest_version": report.newest_version,
-        "problems": list(report.problems),
-        "foreign": list(report.foreign),
-    }
 
 
 def mending(report: Report) -> str | None:

@@ -14,7 +14,6 @@ import typer
 
 from gateway import pki
 from gateway.cli import health_account, render
-from gateway.cli.cert import layout_of
 from gateway.cli.context import Cli, Db
 from gateway.cli.live import Live, look
 from gateway.cli.options import Output, example
@@ -24,6 +23,7 @@ from gateway.cli.times import now_ms
 from gateway.config import Config, ListenerSettings
 from gateway.errors import ConfigError, DockgateError
 from gateway.operations.card import best_listener, place
+from gateway.operations.issued import layout_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

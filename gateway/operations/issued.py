@@ -26,7 +26,9 @@ def layout_of(config: Config) -> Layout:
     return pki.find(used, config.path.parent / DIRECTORY)
 
 
-def every(config: Config, now: int, unreadable: Callable[[DockgateError], object] = lambda _: None) -> list[dict[str, Any]]:
+def every(
+    config: Config, now: int, unreadable: Callable[[DockgateError], object] = lambda _: None
+) -> list[dict[str, Any]]:
     """The CA and all that it has issued; and certificates of others that are in use, but for those that can't be read."""
     return list(_rows(config, layout_of(config), now, unreadable))
 
@@ -62,11 +64,12 @@ def renew(change: Change, config: Config, *, hosts: Sequence[str], new_key: bool
     return describe(info, layout, layout.server, layout.server_key)
 
 
-def revoke(change: Change, layout: Layout, serial: str) -> dict[str, Any]:
-    """For good; a running gateway has to read the list again."""
+def revoke(change: Change, layout: Layout, serial: str) -> tuple[dict[str, Any], str]:
+    """For good; a running gateway has to read the list again. And whose it was."""
     info = pki.revoke(layout.directory, serial, now=change.now)
-    change.audit("cert.revoke", info.serial, subject=info.subject, dock=_sn_of(change.db, info.common_name or ""))
-    return {**describe(info, layout, None, None), "revoked": True, "crl": str(layout.crl)}
+    name = info.common_name or ""
+    change.audit("cert.revoke", info.serial, subject=info.subject, dock=_sn_of(change.db, name))
+    return {**describe(info, layout, None, None), "revoked": True, "crl": str(layout.crl)}, name
 
 
 def describe(info: CertificateInfo, layout: Layout, certfile: Path | None, keyfile: Path | None) -> dict[str, Any]:
@@ -93,9 +96,9 @@ def _rows(
     if layout.ca.is_file():
         info = pki.inspect(layout.ca, now=now)
         yield _row("ca", info, layout, layout.ca, None, now)
-    for issued in listed:
-        yield _row(issued.kind, issued.info, layout, issued.path, issued.revoked_at, now)
-    known = {issued.info.fingerprint_sha256 for issued in listed}
+    for one in listed:
+        yield _row(one.kind, one.info, layout, one.path, one.revoked_at, now)
+    known = {one.info.fingerprint_sha256 for one in listed}
     for certfile in dict.fromkeys(one.certfile for one in config.listeners.values() if one.certfile is not None):
         try:
             info = pki.inspect(certfile, now=now)

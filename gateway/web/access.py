@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
+from gateway.lockout import place_of
 from gateway.operations import tokens
 from gateway.operations.change import Who
 from gateway.refusals import shown
@@ -94,7 +95,7 @@ async def known_caller(context: Context, request: Request) -> Caller | None:
         if len(given) == 1 and scheme.lower() == "bearer":
             token = await context.read(tokens.match, presented.strip(), context.now)
         if token is None:
-            context.addresses.take(address, _WRONG_COST)
+            context.addresses.take(place_of(address), _WRONG_COST)
             _refused(context, request, "bad_token")
             raise UnauthorizedError
         if context.now - (token.last_used_at or 0) >= _USED_MS:

@@ -5,7 +5,7 @@ each has its audit entry, is on disk, and is obeyed by the gateway's memory befo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,10 @@ _OBEYED_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """``check``: what ``dockgate check`` finds; blocks. ``callers``: how often each token or operator may ask."""
+    """``check``: what ``dockgate check`` finds; blocks. ``callers``: how often each token or operator may ask.
+
+    ``reload_certificates`` has all listeners read their files again.
+    """
 
     config: Config
     runtime: Runtime
@@ -47,6 +50,8 @@ class Context:
     catching_up: CatchUp
     check: Callable[[Config, int], list[Problem]]
     worker: Executor
+    slow_worker: Executor
+    reload_certificates: Callable[[], Awaitable[None]]
 
     @property
     def now(self) -> int:
@@ -72,6 +77,10 @@ class Context:
     async def off_loop(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """For what blocks or computes: in the one thread that the admin HTTP has for it, so that it takes one core at most."""
         return await asyncio.get_running_loop().run_in_executor(self.worker, partial(fn, *args, **kwargs))
+
+    async def at_leisure(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """For what takes seconds, in a thread that nothing else waits for."""
+        return await asyncio.get_running_loop().run_in_executor(self.slow_worker, partial(fn, *args, **kwargs))
 
     def overlay(self) -> Overlay:
         """What is true of docks now, to be laid over what is stored."""

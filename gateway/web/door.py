@@ -95,8 +95,10 @@ class Door:
 
     def open(self) -> None:
         """Raises ConfigError for an address that can never be had; one that is taken now is tried for again."""
-        first = self._listen()
-        self._task = self._tasks.spawn(self._serve(first), name="admin HTTP")
+        bound = self._listen()
+        if bound is not None:
+            self._opened(bound)
+        self._task = self._tasks.spawn(self._serve(bound), name="admin HTTP")
 
     def reload(self) -> None:
         """Read certificate and key again; what can't be used leaves the old ones in use."""
@@ -140,14 +142,17 @@ class Door:
         bound.setblocking(False)  # noqa: FBT003 - the socket module's own signature
         return bound
 
-    async def _serve(self, first: socket.socket | None) -> None:
-        bound = first
-        while bound is None:
-            await asyncio.sleep(_RETRY_S)
-            bound = self._listen()
+    def _opened(self, bound: socket.socket) -> None:
         self._socket = bound
         host, port = self.address or ("", 0)
         _log.info("listening", extra={logs.LISTENER: NAME, logs.ADDRESS: f"{host}:{port}", "tls": self.is_tls})
+
+    async def _serve(self, bound: socket.socket | None) -> None:
+        while bound is None:
+            await asyncio.sleep(_RETRY_S)
+            bound = self._listen()
+            if bound is not None:
+                self._opened(bound)
         loop = asyncio.get_running_loop()
         pace = Buckets(_ACCEPTS_PER_S, clock=loop.time)
         while True:

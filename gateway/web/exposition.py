@@ -33,6 +33,26 @@ if TYPE_CHECKING:
     from gateway.web.context import Context
 
 _VERSIONS = {4: "3.1.1", 5: "5"}
+# What is not counted but looked up: name, kind, labels, help.
+BESIDES = (
+    (f"{PREFIX}_build_info", "gauge", ("version", "python"), "Version of dockgate, and of the Python that runs it."),
+    (
+        f"{PREFIX}_listener_connections",
+        "gauge",
+        ("listener", "version"),
+        "MQTT connections that are logged in now, by listener and MQTT version.",
+    ),
+    (f"{PREFIX}_docks", "gauge", ("step",), "Docks by how far they have come."),
+    (f"{PREFIX}_database_commits_total", "counter", (), "Transactions that were committed."),
+    (f"{PREFIX}_database_jobs_total", "counter", (), "Jobs that shared those transactions."),
+    (
+        f"{PREFIX}_certificate_not_after_timestamp_seconds",
+        "gauge",
+        ("listener",),
+        "When the certificate of a listener expires, as seconds since 1970; listener admin is the admin HTTP's.",
+    ),
+)
+_TEXTS = {name: text for name, _, _, text in BESIDES}
 
 
 def text(context: Context, accept: str, now: int, taken: list[Metric]) -> tuple[bytes, str]:
@@ -74,13 +94,13 @@ def _family(sample: Sample) -> Metric:
 
 
 def _of_the_gateway(context: Context) -> Iterator[Metric]:
-    build = InfoMetricFamily(f"{PREFIX}_build", "Version of dockgate, and of the Python that runs it.")
+    build = InfoMetricFamily(f"{PREFIX}_build", _TEXTS[f"{PREFIX}_build_info"])
     build.add_metric((), {"version": gateway.__version__, "python": platform.python_version()})
     yield build
 
     connections = GaugeMetricFamily(
         f"{PREFIX}_listener_connections",
-        "MQTT connections that are logged in now, by listener and MQTT version.",
+        _TEXTS[f"{PREFIX}_listener_connections"],
         labels=("listener", "version"),
     )
     counts = Counter(
@@ -93,30 +113,30 @@ def _of_the_gateway(context: Context) -> Iterator[Metric]:
             connections.add_metric((listener, version), counts[listener, version])
     yield connections
 
-    docks = GaugeMetricFamily(f"{PREFIX}_docks", "Docks by how far they have come.", labels=("step",))
+    docks = GaugeMetricFamily(f"{PREFIX}_docks", _TEXTS[f"{PREFIX}_docks"], labels=("step",))
     steps = context.runtime.presence.latest.get("docks", {})
     for step in AccessStep:
         docks.add_metric((step.value,), steps.get(step.value, 0))
     yield docks
 
     store = context.runtime.services.store
-    yield CounterMetricFamily(f"{PREFIX}_database_commits", "Transactions that were committed.", value=store.commits)
-    yield CounterMetricFamily(f"{PREFIX}_database_jobs", "Jobs that shared those transactions.", value=store.jobs)
+    for name, value in (
+        (f"{PREFIX}_database_commits_total", store.commits),
+        (f"{PREFIX}_database_jobs_total", store.jobs),
+    ):
+        yield CounterMetricFamily(name, _TEXTS[name], value=value)
 
 
 def certificates(config: Config, now: int) -> Metric:
     """By listener, ``admin`` for the admin HTTP; one that can't be read is not there."""
-    family = GaugeMetricFamily(
-        f"{PREFIX}_certificate_not_after_timestamp_seconds",
-        "When the certificate of a listener expires, as seconds since 1970.",
-        labels=("listener",),
-    )
-    files = {name: listener.certfile for name, listener in config.listeners.items()}
-    for name, certfile in {**files, "admin": config.dockgate.admin.certfile}.items():
+    name = f"{PREFIX}_certificate_not_after_timestamp_seconds"
+    family = GaugeMetricFamily(name, _TEXTS[name], labels=("listener",))
+    files = {name: one.certfile for name, one in config.listeners.items()}
+    for listener, certfile in {**files, "admin": config.dockgate.admin.certfile}.items():
         if certfile is None:
             continue
         try:
-            family.add_metric((name,), pki.inspect(certfile, now=now).not_after / 1000)
+            family.add_metric((listener,), pki.inspect(certfile, now=now).not_after / 1000)
         except DockgateError:
             continue
     return family

@@ -115,16 +115,16 @@ def _certificates(context: Context, now: int) -> Check:
 class Integrity:
     """Reads the whole database now and then, in a thread and with a connection of its own. ``problem``: "" when sound."""
 
-    def __init__(self, runtime: Runtime, off_loop: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, runtime: Runtime, at_leisure: Callable[..., Awaitable[Any]]) -> None:
         self.problem = ""
         self._runtime = runtime
-        self._off_loop = off_loop
+        self._at_leisure = at_leisure
 
     async def run(self) -> None:
         """Until cancelled."""
         path = self._runtime.services.store.path
         while True:
-            report = await self._off_loop(checks.inspect, path)
+            report = await self._at_leisure(checks.inspect, path)
             problem = "; ".join(report.problems[:3])
             if problem and problem != self.problem:
                 _log.error("the database is not sound: %s", problem)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 import gateway
 from gateway.store.tokens import Scope
-from gateway.web import shapes
+from gateway.web import answers
 from gateway.web.access import CSRF_HEADER, PLAIN_COOKIE
 from gateway.web.declarations import PREFIX, Endpoint
 
@@ -20,13 +20,13 @@ _TAGS = {
     "docks": "Docks and their aircraft.",
     "accounts": "Who may connect: docks, services, observers.",
     "organizations": "Organizations, their binding codes and licenses.",
+    "certificates": "Server and client certificates of this installation's own CA.",
     "streams": "What happens, as it happens (server-sent events).",
 }
 _OF_PATH = {
     "name": "The account.",
     "id": "The organization's id.",
     "sn": "Serial number of a dock or an aircraft.",
-    "serial": "Serial number of a certificate.",
 }
 # What each endpoint can answer: no credentials or bad ones, too often, the database cannot be used.
 _ALWAYS = (400, 401, 429, 503)
@@ -50,7 +50,7 @@ def document(endpoints: list[Endpoint]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
-    _schema(shapes.Failure, schemas)
+    _schema(answers.Failure, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -136,7 +136,7 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         statuses.add(403)
     if endpoint.takes_body:
         statuses |= {408, 413, 415}
-    failure = {"application/json": {"schema": {"$ref": _TEMPLATE.format(model=shapes.Failure.__name__)}}}
+    failure = {"application/json": {"schema": {"$ref": _TEMPLATE.format(model=answers.Failure.__name__)}}}
     return {
         str(endpoint.status): answer,
         **{str(status): {"description": _MEANINGS[status], "content": failure} for status in sorted(statuses)},

@@ -57,7 +57,7 @@ class Admin:
         metrics = services.metrics.http
         clock = asyncio.get_running_loop().time
         self._runtime = runtime
-        self._worker = ThreadPoolExecutor(1, "admin")
+        self._worker, self._slow_worker = ThreadPoolExecutor(1, "admin"), ThreadPoolExecutor(1, "admin-slow")
         self.context = Context(
             config=config,
             runtime=runtime,
@@ -70,8 +70,10 @@ class Admin:
             catching_up=CatchUp(runtime),
             check=check,
             worker=self._worker,
+            slow_worker=self._slow_worker,
+            reload_certificates=self._reload_certificates,
         )
-        self._integrity = health.Integrity(runtime, self.context.off_loop)
+        self._integrity = health.Integrity(runtime, self.context.at_leisure)
         self._hosts = guard.Hosts([*settings.hosts, *([] if bind.is_wildcard else [bind.host])])
         self._hosts.take(certificate_names_of(settings.certfile))
         self._router = Router(self._routes(), redirect_slashes=False)
@@ -103,6 +105,10 @@ class Admin:
         self.door.reload()
         self._hosts.take(certificate_names_of(self.context.config.dockgate.admin.certfile))
 
+    async def _reload_certificates(self) -> None:
+        await self.context.broker.listening.reload()
+        self.reload()
+
     async def close(self) -> None:
         """Idempotent."""
         for unlisten in self._unlisten:
@@ -115,7 +121,8 @@ class Admin:
         await self.door.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.context.sessions.close()
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for worker in (self._worker, self._slow_worker):
+            worker.shutdown(wait=False, cancel_futures=True)
 
     async def _measure_delay(self) -> None:
         loop = asyncio.get_running_loop()

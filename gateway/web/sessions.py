@@ -19,7 +19,7 @@ from gateway import credentials, passwords
 from gateway.credentials import HashLine
 from gateway.lockout import Lockout, place_of
 from gateway.metrics import Logins
-from gateway.refusals import shown
+from gateway.refusals import RefusalLog, shown
 from gateway.store import operators
 from gateway.store.operators import Operator
 from gateway.web.errors import BusyError, LockedOutError, LoginFailedError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.services import Services
 
 _TOKEN_BYTES = 32
+_CLIENT_ID = "http"
 MOST = 1000
 _MOST_OF_ONE = 20
 # One at a time: this is a core that docks could use.
@@ -63,6 +64,7 @@ class Sessions:
             lock_s=login.lockout_s,
         )
         self._line = HashLine(Logins(), threads=_HASH_THREADS, queue=_HASH_QUEUE, pool=pool)
+        self._refusals = RefusalLog(services.clock, Logins())
         self._sessions: OrderedDict[str, Session] = OrderedDict()  # by digest of the cookie, oldest first
 
     def close(self) -> None:
@@ -75,11 +77,10 @@ class Sessions:
         place = place_of(address)
         operator = await self._services.store.read(operators.find, name) if name and password else None
         locked_as = _locked_as(name, operator)
-        if self._lockout.is_pair_locked(locked_as, place) or self._lockout.is_address_locked(place):
-            self._refused(name, address, "locked_out")
-            raise LockedOutError("too many wrong passwords: locked for a while", retry_s=self._lock_s)
+        self._require_unlocked(name, locked_as, address)
         try:
             async with self._line.turn():
+                self._require_unlocked(name, locked_as, address)  # others may have failed while this one waited
                 if operator is None:
                     await self._line.run(passwords.burn)
                     is_right = False
@@ -102,6 +103,12 @@ class Sessions:
             detail={"address": shown(address)},
         )
         return self._begin(operator)
+
+    def _require_unlocked(self, name: str, locked_as: str, address: str) -> None:
+        place = place_of(address)
+        if self._lockout.is_pair_locked(locked_as, place) or self._lockout.is_address_locked(place):
+            self._refused(name, address, "locked_out")
+            raise LockedOutError("too many wrong passwords: locked for a while", retry_s=self._lock_s)
 
     def find(self, cookie: str) -> Session | None:
         """The session with this cookie; whether its operator is still who he was is ``is_current``'s to say."""
@@ -156,6 +163,8 @@ class Sessions:
             del self._sessions[key]
 
     def _refused(self, name: str, address: str, reason: str) -> None:
+        # the line that fail2ban and the like know from logins of accounts
+        self._refusals.tell(address=address, account=name, client_id=_CLIENT_ID, reason=reason)
         self._services.audit.record(
             actor=shown(address),
             action="operator.login",

@@ -15,6 +15,9 @@ from typing import Any
 from gateway import config, errors, results
 from gateway.cli.app import command
 from gateway.config.options import Option, options
+from gateway.metrics import Metrics
+from gateway.web import exposition
+from gateway.web.api import ENDPOINTS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -151,6 +154,31 @@ def _layers() -> str:
     )
 
 
+def _endpoint_table() -> str:
+    rows = [f"| `{one.method} {one.path}` | {_takes(one)} | {one.scope} | {_cell(one.summary)} |" for one in ENDPOINTS]
+    return "\n".join(["| endpoint | takes | scope | what |", "|---|---|---|---|", *rows, ""])
+
+
+def _takes(endpoint: Any) -> str:
+    if endpoint.takes is None:
+        return ""
+    fields = endpoint.takes.model_fields.items()
+    names = [f"`{name}`" if field.is_required() else f"[`{name}`]" for name, field in fields]
+    return f"{'body' if endpoint.takes_body else 'query'}: {', '.join(names)}"
+
+
+def _metric_table() -> str:
+    rows = [
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{name}`' for name in one.label_names)} | {_cell(one.help)} |"
+        for one in Metrics().samples()
+    ]
+    rows += [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {text} |"
+        for name, kind, labels, text in exposition.BESIDES
+    ]
+    return "\n".join(["| metric | kind | labels | what |", "|---|---|---|---|", *rows, ""])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "global-options": _global_table,
     "commands": _command_tables,
@@ -159,6 +187,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "plugins": _plugin_table,
     "results": _result_table,
     "layers": _layers,
+    "endpoints": _endpoint_table,
+    "metrics": _metric_table,
 }
 
 

@@ -19,7 +19,8 @@ from gateway.simulator import MODELS, Target, TlsFiles, make_profile, run_dock
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 _FENCE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_PORTS = "--tls-bind 127.0.0.1:0 --plain-bind 127.0.0.1:0 --admin-bind 127.0.0.1:0"  # by default they are taken by whoever runs dockgate here
+# by default they are taken by whoever runs dockgate here
+_PORTS = "--tls-bind 127.0.0.1:0 --plain-bind 127.0.0.1:0 --admin-bind 127.0.0.1:0"
 
 
 def fences(text: str = README) -> list[str]:
@@ -120,6 +121,14 @@ def test_the_first_minutes(clone: Clone, running: tuple[list[str], Callable[[], 
     )
     heard = listen(clone, lines, password=service.split()[-1])
     assert heard
+    port = re.search(r"listener=admin address=127\.0\.0\.1:(\d+)", said)
+    assert port
+    asked = clone.type(
+        ". .venv/bin/activate; export DOCKGATE_CONFIG=var/broker.yaml\n"
+        + fence("token add eyes").replace(":8080", f":{port[1]}")
+    )
+    assert '"access_step"' in asked
+    assert '"ready":true' in asked
     assert stop() == 0
 
 

@@ -197,6 +197,21 @@ def test_every_result_has_the_keys_that_are_promised(ask: Callable[..., Any], ga
     assert ask("dock", "unbind", dock, "--yes")["unbound"] == [dock, aircraft]
     ask("dock", "forget", aircraft, "--yes")
     assert ask("audit", "list")
+    ask("db", "check")
+    ask("db", "migrate")
+    assert ask("cert", "list", also=("cert show",))
+    ask("cert", "show")
+    serial = ask("cert", "issue", "dock")["serial"]
+    ask("cert", "renew", also=("cert show",))
+    ask("cert", "revoke", serial, "--yes", also=("cert show",))
+    file = str(installation.folder / "backup.tar.gz")
+    ask("backup", "create", file)
+    ask("backup", "verify", file)
+    ask("backup", "restore", file, "--dir", str(installation.folder / "elsewhere"), "--yes")
+    assert ask("health", "--address", f"127.0.0.1:{gateway.port('tls')}", "--wait", "5")["ok"]
+    ask("completion", "bash")
+    ask("doctor", "--address", f"127.0.0.1:{gateway.port('tls')}", "--ca", str(installation.ca), also=("health",))
+    ask("card", "--qr")
 
 
 def test_every_command_that_shows_something_has_its_row() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.web.api import accounts, docks, installation, organizations, streams
+from gateway.web.api import accounts, certificates, docks, installation, organizations, streams
 from gateway.web.declarations import Endpoint
 
 ENDPOINTS: list[Endpoint] = [
@@ -10,5 +10,6 @@ ENDPOINTS: list[Endpoint] = [
     *docks.endpoints,
     *accounts.endpoints,
     *organizations.endpoints,
+    *certificates.endpoints,
     *streams.endpoints,
 ]

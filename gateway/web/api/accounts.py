@@ -8,13 +8,13 @@ from typing import Any
 from gateway.model import Role
 from gateway.operations import accounts
 from gateway.operations.credentials import hashed
-from gateway.web import shapes
+from gateway.web import answers, wishes
 from gateway.web.declarations import Call, Endpoints
 
 endpoints = Endpoints("accounts")
 
 
-@endpoints.add("GET", "/accounts", "All accounts", gives=list[shapes.Account])
+@endpoints.add("GET", "/accounts", "All accounts", gives=list[answers.Account])
 async def every(call: Call) -> Any:  # noqa: ANN401 - JSON
     return await call.read_json(accounts.every)
 
@@ -23,12 +23,12 @@ async def every(call: Call) -> Any:  # noqa: ANN401 - JSON
     "POST",
     "/accounts",
     "Add an account",
-    takes=shapes.AccountWish,
-    gives=shapes.MadeAccount,
+    takes=wishes.AccountWish,
+    gives=answers.MadeAccount,
     status=HTTPStatus.CREATED,
     errors=(404, 409),
 )
-async def add(call: Call, wish: shapes.AccountWish) -> dict[str, Any]:
+async def add(call: Call, wish: wishes.AccountWish) -> dict[str, Any]:
     role = Role(wish.role)
     accounts.check(wish.account, role=role, sn=wish.sn, can_read_sys=wish.can_read_sys)
     made, password_hash = await call.context.off_loop(hashed, wish.password)
@@ -46,13 +46,13 @@ async def add(call: Call, wish: shapes.AccountWish) -> dict[str, Any]:
     return _with_password(result, made)
 
 
-@endpoints.add("GET", "/accounts/{name}", "One account, and its locks", gives=shapes.AccountWithLocks, errors=(404,))
+@endpoints.add("GET", "/accounts/{name}", "One account, and its locks", gives=answers.AccountWithLocks, errors=(404,))
 async def show(call: Call) -> dict[str, Any]:
     return await call.read(accounts.show, call.path["name"])
 
 
 @endpoints.add(
-    "DELETE", "/accounts/{name}", "Delete an account; its connections end", gives=shapes.DeletedAccount, errors=(404,)
+    "DELETE", "/accounts/{name}", "Delete an account; its connections end", gives=answers.DeletedAccount, errors=(404,)
 )
 async def delete(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: accounts.delete(change, call.path["name"]))
@@ -62,11 +62,11 @@ async def delete(call: Call) -> dict[str, Any]:
     "POST",
     "/accounts/{name}/password",
     "A new password; connections with the old one end",
-    takes=shapes.PasswordWish,
-    gives=shapes.MadeAccount,
+    takes=wishes.PasswordWish,
+    gives=answers.MadeAccount,
     errors=(404,),
 )
-async def set_password(call: Call, wish: shapes.PasswordWish) -> dict[str, Any]:
+async def set_password(call: Call, wish: wishes.PasswordWish) -> dict[str, Any]:
     made, password_hash = await call.context.off_loop(hashed, wish.password)
     result = await call.change(
         lambda change: accounts.set_password(change, call.path["name"], password_hash, made=made is not None)
@@ -74,23 +74,39 @@ async def set_password(call: Call, wish: shapes.PasswordWish) -> dict[str, Any]:
     return _with_password(result, made)
 
 
-@endpoints.add("POST", "/accounts/{name}/enable", "Let an account in again", gives=shapes.Account, errors=(404,))
+@endpoints.add("POST", "/accounts/{name}/enable", "Let an account in again", gives=answers.Account, errors=(404,))
 async def enable(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: accounts.switch(change, call.path["name"], enabled=True))
 
 
 @endpoints.add(
-    "POST", "/accounts/{name}/disable", "Keep an account out; its connections end", gives=shapes.Account, errors=(404,)
+    "POST", "/accounts/{name}/disable", "Keep an account out; its connections end", gives=answers.Account, errors=(404,)
 )
 async def disable(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: accounts.switch(change, call.path["name"], enabled=False))
 
 
 @endpoints.add(
-    "POST", "/accounts/{name}/unlock", "Forget the wrong passwords that locked it", gives=shapes.Unlocked, errors=(404,)
+    "POST",
+    "/accounts/{name}/unlock",
+    "Forget the wrong passwords that locked it",
+    gives=answers.Unlocked,
+    errors=(404,),
 )
 async def unlock(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: accounts.unlock(change, call.path["name"]))
+
+
+@endpoints.add(
+    "POST",
+    "/locks/clear",
+    "Forget wrong passwords: of an account, of an address, or of both together",
+    takes=wishes.UnlockWish,
+    gives=answers.Unlocked,
+    errors=(404,),
+)
+async def clear_locks(call: Call, wish: wishes.UnlockWish) -> dict[str, Any]:
+    return await call.change(lambda change: accounts.unlock(change, wish.account, wish.address))
 
 
 def _with_password(result: dict[str, Any], made: str | None) -> dict[str, Any]:

@@ -9,20 +9,20 @@ from gateway.operations import docks
 from gateway.operations.change import Db
 from gateway.operations.live import Overlay
 from gateway.store import devices
-from gateway.web import shapes
+from gateway.web import answers, wishes
 from gateway.web.declarations import Call, Endpoints
 
 endpoints = Endpoints("docks")
 
 
 @endpoints.add(
-    "GET", "/docks", "Docks with their aircraft", takes=shapes.OfDocks, gives=list[shapes.Dock], errors=(404,)
+    "GET", "/docks", "Docks with their aircraft", takes=wishes.OfDocks, gives=list[answers.Dock], errors=(404,)
 )
-async def every(call: Call, wish: shapes.OfDocks) -> Any:  # noqa: ANN401 - JSON
+async def every(call: Call, wish: wishes.OfDocks) -> Any:  # noqa: ANN401 - JSON
     return await call.read_json(_some, call.context.now, wish, call.context.overlay())
 
 
-def _some(db: Db, now: int, wish: shapes.OfDocks, overlay: Overlay) -> list[dict[str, Any]]:
+def _some(db: Db, now: int, wish: wishes.OfDocks, overlay: Overlay) -> list[dict[str, Any]]:
     found = docks.every(
         db,
         now,
@@ -39,7 +39,9 @@ def _some(db: Db, now: int, wish: shapes.OfDocks, overlay: Overlay) -> list[dict
     return found[first : first + wish.limit]
 
 
-@endpoints.add("GET", "/docks/{sn}", "One device, and what happened to it last", gives=shapes.DockInFull, errors=(404,))
+@endpoints.add(
+    "GET", "/docks/{sn}", "One device, and what happened to it last", gives=answers.DockInFull, errors=(404,)
+)
 async def show(call: Call) -> Any:  # noqa: ANN401 - JSON
     return await call.read_json(docks.show, call.path["sn"], call.context.now, call.context.overlay())
 
@@ -48,7 +50,7 @@ async def show(call: Call) -> Any:  # noqa: ANN401 - JSON
     "GET",
     "/docks/{sn}/requests",
     "What it has asked since the gateway started, and was answered; without secrets",
-    gives=list[shapes.AskedRequest],
+    gives=list[answers.AskedRequest],
     errors=(404,),
 )
 async def requests(call: Call) -> list[dict[str, Any]]:
@@ -59,9 +61,9 @@ async def requests(call: Call) -> list[dict[str, Any]]:
 
 
 @endpoints.add(
-    "PATCH", "/docks/{sn}", "Give it another callsign", takes=shapes.CallsignWish, gives=shapes.Dock, errors=(404,)
+    "PATCH", "/docks/{sn}", "Give it another callsign", takes=wishes.CallsignWish, gives=answers.Dock, errors=(404,)
 )
-async def rename(call: Call, wish: shapes.CallsignWish) -> dict[str, Any]:
+async def rename(call: Call, wish: wishes.CallsignWish) -> dict[str, Any]:
     overlay = call.context.overlay()
     return await call.change(lambda change: docks.rename(change, call.path["sn"], wish.callsign, overlay))
 
@@ -70,13 +72,13 @@ async def rename(call: Call, wish: shapes.CallsignWish) -> dict[str, Any]:
     "POST",
     "/docks/{sn}/unbind",
     "End a binding; with a dock, that of its aircraft too",
-    gives=shapes.Unbound,
+    gives=answers.Unbound,
     errors=(404, 409),
 )
 async def unbind(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: docks.unbind(change, call.path["sn"]))
 
 
-@endpoints.add("DELETE", "/docks/{sn}", "Forget a device that is not bound", gives=shapes.Forgotten, errors=(404, 409))
+@endpoints.add("DELETE", "/docks/{sn}", "Forget a device that is not bound", gives=answers.Forgotten, errors=(404, 409))
 async def forget(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: docks.forget(change, call.path["sn"]))

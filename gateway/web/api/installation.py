@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.operations import configuration, findings, trail
+from gateway.operations import configuration, findings, soundness, trail
 from gateway.operations.card import invitation, place
 from gateway.operations.change import Db
+from gateway.operations.findings import Verdict
 from gateway.operations.live import Live, Overlay, look
 from gateway.operations.status import glance
 from gateway.operations.times import iso, since
-from gateway.store import lockouts, snapshot
+from gateway.store import checks, lockouts, snapshot
 from gateway.store.lockouts import Lock
 from gateway.store.snapshot import Snapshot
-from gateway.web import shapes
+from gateway.web import answers, wishes
 from gateway.web.api.organizations import hidden
 from gateway.web.declarations import Call, Endpoints
 
 endpoints = Endpoints("installation")
 
 
-@endpoints.add("GET", "/session", "Who asks, and what he may", gives=shapes.Caller)
+@endpoints.add("GET", "/session", "Who asks, and what he may", gives=answers.Caller)
 async def session(call: Call) -> dict[str, Any]:
     caller = call.caller
     ends_at = caller.session.ends_at if caller.session else caller.token.expires_at if caller.token else None
@@ -33,38 +34,45 @@ async def session(call: Call) -> dict[str, Any]:
     }
 
 
-@endpoints.add("GET", "/status", "Docks by how far they have come, and connections", gives=shapes.Status)
+@endpoints.add("GET", "/status", "Docks by how far they have come, and connections", gives=answers.Status)
 async def status(call: Call) -> Any:  # noqa: ANN401 - JSON
     return await call.read_json(glance, call.context.now, call.context.overlay())
 
 
-@endpoints.add("GET", "/card", "What to type into Pilot 2", takes=shapes.OfCard, gives=shapes.Card, errors=(404,))
-async def card(call: Call, wish: shapes.OfCard) -> dict[str, Any]:
+@endpoints.add("GET", "/card", "What to type into Pilot 2", takes=wishes.OfCard, gives=answers.Card, errors=(404,))
+async def card(call: Call, wish: wishes.OfCard) -> dict[str, Any]:
     where = await call.context.off_loop(place, call.context.config)
     found = await call.read(invitation, account=wish.account, org=wish.organization_id, now=call.context.now)
     return hidden(call, where | found)
 
 
-@endpoints.add("GET", "/doctor", "What is missing or about to go wrong, and how to mend it", gives=shapes.Findings)
+@endpoints.add("GET", "/doctor", "What is missing or about to go wrong, and how to mend it", gives=answers.Findings)
 async def doctor(call: Call) -> dict[str, Any]:
-    data, locks, live = await call.read(_facts, call.context.now, call.context.overlay())
-    return findings.describe(
-        await call.context.off_loop(findings.look_for, call.context.config, data, locks, live, call.context.now)
-    )
+    """What concerns docks; this machine's part (ports, disk, clock, files) is for the command line."""
+    now = call.context.now
+    data, locks, live, verdicts = await call.read(_facts, now, call.context.overlay())
+    found = await call.context.at_leisure(findings.look_for, call.context.config, data, locks, live, now, verdicts)
+    return findings.describe(findings.ranked(found))
 
 
-def _facts(db: Db, now: int, overlay: Overlay) -> tuple[Snapshot, list[Lock], Live]:
-    return snapshot.load(db), lockouts.get_all(db), look(db, now, overlay)
+def _facts(db: Db, now: int, overlay: Overlay) -> tuple[Snapshot, list[Lock], Live, dict[str, Verdict]]:
+    data = snapshot.load(db)
+    return data, lockouts.get_all(db), look(db, now, overlay), findings.last_verdicts(db, data, now)
 
 
-@endpoints.add("GET", "/check", "What is wrong with the configuration that is in use", gives=shapes.Mistakes)
+@endpoints.add("GET", "/check", "What is wrong with the configuration that is in use", gives=answers.Mistakes)
 async def check(call: Call) -> dict[str, Any]:
     return configuration.describe(
-        await call.context.off_loop(call.context.check, call.context.config, call.context.now)
+        await call.context.at_leisure(call.context.check, call.context.config, call.context.now)
     )
 
 
-@endpoints.add("GET", "/audit", "The audit trail, oldest first", takes=shapes.OfAudit, gives=list[shapes.Entry])
-async def audit(call: Call, wish: shapes.OfAudit) -> Any:  # noqa: ANN401 - JSON
+@endpoints.add("GET", "/database", "Whether the database is sound; all of it is read", gives=answers.Soundness)
+async def database(call: Call) -> dict[str, Any]:
+    return soundness.describe(await call.context.at_leisure(checks.inspect, call.context.runtime.services.store.path))
+
+
+@endpoints.add("GET", "/audit", "The audit trail, oldest first", takes=wishes.OfAudit, gives=list[answers.Entry])
+async def audit(call: Call, wish: wishes.OfAudit) -> Any:  # noqa: ANN401 - JSON
     start = None if wish.since is None else since(wish.since, call.context.now, option="since")
     return await call.read_json(trail.entries, since=start, dock=wish.dock, limit=wish.limit)

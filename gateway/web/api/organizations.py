@@ -7,13 +7,13 @@ from typing import Any
 
 from gateway.operations import licenses, organizations
 from gateway.operations.organizations import cut
-from gateway.web import shapes
+from gateway.web import answers, wishes
 from gateway.web.declarations import Call, Endpoints
 
 endpoints = Endpoints("organizations")
 
 
-@endpoints.add("GET", "/organizations", "All organizations", gives=list[shapes.Organization])
+@endpoints.add("GET", "/organizations", "All organizations", gives=list[answers.Organization])
 async def every(call: Call) -> list[dict[str, Any]]:
     return [hidden(call, one) for one in await call.read(organizations.every, call.context.now)]
 
@@ -22,12 +22,12 @@ async def every(call: Call) -> list[dict[str, Any]]:
     "POST",
     "/organizations",
     "Add an organization, with a first binding code",
-    takes=shapes.OrganizationWish,
-    gives=shapes.Organization,
+    takes=wishes.OrganizationWish,
+    gives=answers.Organization,
     status=HTTPStatus.CREATED,
     errors=(409,),
 )
-async def add(call: Call, wish: shapes.OrganizationWish) -> dict[str, Any]:
+async def add(call: Call, wish: wishes.OrganizationWish) -> dict[str, Any]:
     return await call.change(lambda change: organizations.create(change, name=wish.name, wanted_id=wish.id))
 
 
@@ -35,7 +35,7 @@ async def add(call: Call, wish: shapes.OrganizationWish) -> dict[str, Any]:
     "GET",
     "/organizations/{id}",
     "One organization with its binding codes",
-    gives=shapes.OrganizationWithCodes,
+    gives=answers.OrganizationWithCodes,
     errors=(404,),
 )
 async def show(call: Call) -> dict[str, Any]:
@@ -47,11 +47,11 @@ async def show(call: Call) -> dict[str, Any]:
     "PATCH",
     "/organizations/{id}",
     "Give it another name; its id stays",
-    takes=shapes.NameWish,
-    gives=shapes.Organization,
+    takes=wishes.NameWish,
+    gives=answers.Organization,
     errors=(404,),
 )
-async def rename(call: Call, wish: shapes.NameWish) -> dict[str, Any]:
+async def rename(call: Call, wish: wishes.NameWish) -> dict[str, Any]:
     return await call.change(lambda change: organizations.rename(change, call.path["id"], wish.name))
 
 
@@ -59,7 +59,7 @@ async def rename(call: Call, wish: shapes.NameWish) -> dict[str, Any]:
     "DELETE",
     "/organizations/{id}",
     "Delete it with its codes and its license",
-    gives=shapes.DeletedOrganization,
+    gives=answers.DeletedOrganization,
     errors=(404, 409),
 )
 async def delete(call: Call) -> dict[str, Any]:
@@ -67,10 +67,10 @@ async def delete(call: Call) -> dict[str, Any]:
 
 
 @endpoints.add(
-    "GET", "/codes", "Binding codes, used up and revoked ones too", takes=shapes.OfOrganization, gives=list[shapes.Code],
+    "GET", "/codes", "Binding codes, used up and revoked ones too", takes=wishes.OfOrganization, gives=list[answers.Code],
     errors=(404,),
 )  # fmt: skip
-async def every_code(call: Call, wish: shapes.OfOrganization) -> list[dict[str, Any]]:
+async def every_code(call: Call, wish: wishes.OfOrganization) -> list[dict[str, Any]]:
     found = await call.read(organizations.every_code, wish.organization_id, call.context.now)
     return [hidden(call, code) for code in found]
 
@@ -79,12 +79,12 @@ async def every_code(call: Call, wish: shapes.OfOrganization) -> list[dict[str, 
     "POST",
     "/organizations/{id}/codes",
     "Make a binding code",
-    takes=shapes.CodeWish,
-    gives=shapes.Code,
+    takes=wishes.CodeWish,
+    gives=answers.Code,
     status=HTTPStatus.CREATED,
     errors=(404,),
 )
-async def add_code(call: Call, wish: shapes.CodeWish) -> dict[str, Any]:
+async def add_code(call: Call, wish: wishes.CodeWish) -> dict[str, Any]:
     return await call.change(
         lambda change: organizations.add_code(change, call.path["id"], uses=wish.uses, expires=wish.expires, sn=wish.sn)
     )
@@ -94,11 +94,11 @@ async def add_code(call: Call, wish: shapes.CodeWish) -> dict[str, Any]:
     "POST",
     "/codes/revoke",
     "End a binding code; what it bound stays bound",
-    takes=shapes.RevokedCodeWish,
-    gives=shapes.Code,
+    takes=wishes.RevokedCodeWish,
+    gives=answers.Code,
     errors=(404,),
 )
-async def revoke_code(call: Call, wish: shapes.RevokedCodeWish) -> dict[str, Any]:
+async def revoke_code(call: Call, wish: wishes.RevokedCodeWish) -> dict[str, Any]:
     return await call.change(lambda change: organizations.revoke_code(change, wish.binding_code))
 
 
@@ -106,7 +106,7 @@ async def revoke_code(call: Call, wish: shapes.RevokedCodeWish) -> dict[str, Any
 
 
 @endpoints.add(
-    "GET", "/licenses", "The default license and those of organizations, cut short", gives=list[shapes.License]
+    "GET", "/licenses", "The default license and those of organizations, cut short", gives=list[answers.License]
 )
 async def every_license(call: Call) -> list[dict[str, Any]]:
     return await call.read(licenses.every)
@@ -116,11 +116,11 @@ async def every_license(call: Call) -> list[dict[str, Any]]:
     "GET",
     "/license",
     "The default license, or one organization's own, cut short",
-    takes=shapes.OfLicense,
-    gives=shapes.License,
+    takes=wishes.OfLicense,
+    gives=answers.License,
     errors=(404,),
 )
-async def show_license(call: Call, wish: shapes.OfLicense) -> dict[str, Any]:
+async def show_license(call: Call, wish: wishes.OfLicense) -> dict[str, Any]:
     return await call.read(licenses.show, wish.organization_id)
 
 
@@ -128,11 +128,11 @@ async def show_license(call: Call, wish: shapes.OfLicense) -> dict[str, Any]:
     "PUT",
     "/license",
     "Store the license that docks are given",
-    takes=shapes.LicenseWish,
-    gives=shapes.License,
+    takes=wishes.LicenseWish,
+    gives=answers.License,
     errors=(404, 422),
 )
-async def put_license(call: Call, wish: shapes.LicenseWish) -> dict[str, Any]:
+async def put_license(call: Call, wish: wishes.LicenseWish) -> dict[str, Any]:
     values = licenses.checked(wish.model_dump(include=set(licenses.KEYS)))
     return await call.change(lambda change: licenses.put(change, wish.organization_id, values))
 
@@ -141,11 +141,11 @@ async def put_license(call: Call, wish: shapes.LicenseWish) -> dict[str, Any]:
     "DELETE",
     "/license",
     "Forget the default license, or one organization's own",
-    takes=shapes.OfLicense,
-    gives=shapes.ClearedLicense,
+    takes=wishes.OfLicense,
+    gives=answers.ClearedLicense,
     errors=(404,),
 )
-async def clear_license(call: Call, wish: shapes.OfLicense) -> dict[str, Any]:
+async def clear_license(call: Call, wish: wishes.OfLicense) -> dict[str, Any]:
     return await call.change(lambda change: licenses.clear(change, wish.organization_id))
 
 

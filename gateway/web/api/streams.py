@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response, StreamingResponse
 
-from gateway.web import shapes
+from gateway.web import wishes
 from gateway.web.access import still
 from gateway.web.declarations import Call, Endpoints
 from gateway.web.streams import Channel
@@ -16,12 +16,12 @@ endpoints = Endpoints("streams")
     "GET",
     "/events",
     "What happens to docks, as on dockgate/events/{sn}",
-    takes=shapes.OfStream,
+    takes=wishes.OfStream,
     gives=str,
     streams=True,
     errors=(503,),
 )
-async def events(call: Call, wish: shapes.OfStream) -> Response:
+async def events(call: Call, wish: wishes.OfStream) -> Response:
     return _stream(call, call.context.events, wish)
 
 
@@ -29,16 +29,16 @@ async def events(call: Call, wish: shapes.OfStream) -> Response:
     "GET",
     "/requests/live",
     "Each request of a dock with method, result and milliseconds",
-    takes=shapes.OfStream,
+    takes=wishes.OfStream,
     gives=str,
     streams=True,
     errors=(503,),
 )
-async def requests(call: Call, wish: shapes.OfStream) -> Response:
+async def requests(call: Call, wish: wishes.OfStream) -> Response:
     return _stream(call, call.context.requests.channel, wish)
 
 
-def _stream(call: Call, channel: Channel, wish: shapes.OfStream) -> Response:
+def _stream(call: Call, channel: Channel, wish: wishes.OfStream) -> Response:
     async def may_go_on() -> bool:
         return await still(call.context, call.caller)
 

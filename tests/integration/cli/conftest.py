@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import io
 import json
 import os
@@ -114,12 +115,13 @@ class Commands:
         os.close(theirs)
         try:
             shown, seen, waiting = "", 0, list(typed)
+            decoder = codecs.getincrementaldecoder("utf-8")()
             while select.select([ours], [], [], TIMEOUT_S)[0]:
                 try:
                     part = os.read(ours, 4096)
                 except OSError:  # EIO: the command has ended
                     break
-                shown += part.decode()
+                shown += decoder.decode(part)
                 if waiting and waiting[0][0] in shown[seen:]:
                     seen = len(shown)
                     os.write(ours, waiting.pop(0)[1].encode() + b"\n")

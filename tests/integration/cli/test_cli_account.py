@@ -8,6 +8,7 @@ import pytest
 
 from gateway import passwords
 from gateway.cli.times import now_ms
+from gateway.lockout import WHOLE_ADDRESS
 from gateway.model import Account
 from gateway.store import accounts, lockouts
 from gateway.store.lockouts import Lock
@@ -158,10 +159,32 @@ def test_unlock(dockgate: Any) -> None:
     shown = dockgate.ok("account", "show", "dock")["locks"]
     assert [(lock["address"], lock["failures"]) for lock in shown] == [("192.0.2.7", 10)]
     assert "dockgate account unlock dock" in dockgate.run("account", "show", "dock").err
-    assert dockgate.ok("account", "unlock", "dock") == {"account": "dock", "cleared": 1}
+    assert dockgate.ok("account", "unlock", "dock") == {"account": "dock", "address": None, "cleared": 1}
     assert dockgate.ok("account", "show", "dock")["locks"] == []
-    assert dockgate.ok("account", "unlock", "dock") == {"account": "dock", "cleared": 0}
+    assert dockgate.ok("account", "unlock", "dock") == {"account": "dock", "address": None, "cleared": 0}
     assert dockgate.run("account", "unlock", "nobody").code == 3
+
+
+def test_unlock_an_address(dockgate: Any) -> None:
+    until = now_ms() + 300_000
+    for account, address in (
+        ("dock", "192.0.2.7"), ("other", "192.0.2.7"), (WHOLE_ADDRESS, "192.0.2.7"), ("dock", "198.51.100.1"),
+        ("dock", "2001:db8:1:2::/64"),
+    ):  # fmt: skip
+        dockgate.write(lockouts.put, Lock(account, address, 10, until, now_ms()))
+    words = ("account", "unlock")
+    assert dockgate.ok(*words, "dock", "--address", "192.0.2.7") == {
+        "account": "dock", "address": "192.0.2.7", "cleared": 1,
+    }  # fmt: skip
+    assert dockgate.ok(*words, "--address", "192.0.2.7") == {"account": None, "address": "192.0.2.7", "cleared": 2}
+    assert dockgate.ok(*words, "--address", "2001:db8:1:2::99")["cleared"] == 1
+    assert [lock["address"] for lock in dockgate.ok("account", "show", "dock")["locks"]] == ["198.51.100.1"]
+    assert dockgate.run(*words, "--address", "203.0.113.9").out == "203.0.113.9: 0 locks cleared\n"
+    entry = dockgate.ok("audit", "list")[-1]
+    assert (entry["action"], entry["target"], entry["detail"]["cleared"]) == ("account.unlock", "203.0.113.9", 0)
+    assert dockgate.run(*words).code == 2
+    assert dockgate.run(*words, "--address", "nowhere").code == 2
+    assert dockgate.run(*words, "nobody", "--address", "192.0.2.7").code == 3
 
 
 def test_delete(dockgate: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segno
 
 from gateway import pki
 from gateway.cli.times import now_ms
@@ -264,3 +265,47 @@ class TestCard:
         ended = dockgate.run("card")
         assert first["card"]["password"] not in ended.out + ended.err
         assert set(first["organization"]["binding_code"]) <= set(CODE_LETTERS)
+
+    def test_as_a_qr_code(self, dockgate: Any, first: dict[str, Any]) -> None:
+        card = dockgate.ok("card", "--qr")
+        assert card["qr"].splitlines() == [
+            "Gateway address: ssl://192.0.2.10:8883",
+            "Account: dock",
+            "Organization ID: fleet",
+            f"Device binding code: {card['binding_code']}",
+        ]
+        assert "qr" not in dockgate.ok("card")
+        shown = dockgate.process("card", "--qr", PYTHONIOENCODING="utf-8").out
+        code = [line for line in shown.splitlines() if line and set(line) <= set("█▀▄ ")]
+        assert modules(code) == modules_of(card["qr"])
+        assert max(map(len, code)) <= 80
+        assert "\x1b" not in shown
+        assert first["card"]["password"] not in shown
+
+    def test_as_a_qr_code_where_there_are_no_blocks(self, dockgate: Any) -> None:
+        plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+        shown = dockgate.process("card", "--qr", **plain).out
+        code = [line.ljust(2) for line in shown.splitlines() if line and set(line) <= {"#", " "}]
+        width = max(map(len, code))
+        light = [[line.ljust(width)[at] == "#" for at in range(0, width, 2)] for line in code]
+        assert light == modules_of(dockgate.ok("card", "--qr")["qr"])
+
+    def test_as_a_qr_code_on_a_terminal(self, dockgate: Any) -> None:
+        code, shown = dockgate.terminal("card", "--qr", PYTHONIOENCODING="utf-8")
+        assert code == 0
+        assert "\x1b[97;40m" in shown
+
+
+def modules_of(text: str) -> list[list[bool]]:
+    """Light modules, with the quiet zone."""
+    return [[not dark for dark in row] for row in segno.make(text, error="m", micro=False).matrix_iter(border=4)]
+
+
+def modules(lines: list[str]) -> list[list[bool]]:
+    """What half blocks show: two rows in each line."""
+    width = max(map(len, lines))
+    rows = []
+    for line in lines:
+        rows.append([char in "█▀" for char in line.ljust(width)])
+        rows.append([char in "█▄" for char in line.ljust(width)])
+    return rows if any(rows[-1]) else rows[:-1]

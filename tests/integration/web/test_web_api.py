@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from gateway.simulator import Target, make_profile, run_dock
 from gateway.simulator.models import dock_model
@@ -32,6 +34,17 @@ def without(value: Any, *names: str) -> Any:
     return [without(inner, *names) for inner in value] if isinstance(value, list) else value
 
 
+def assert_declared(method: str, path: str, value: Any) -> None:
+    """That an answer is of the type that its endpoint declares: each key, and no other."""
+    plain = path.partition("?")[0]
+    (endpoint,) = [
+        each
+        for each in ENDPOINTS
+        if each.method == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each.path), plain)
+    ]
+    TypeAdapter(endpoint.gives).validate_python(value)
+
+
 def test_every_look_is_the_command_s(site: Any) -> None:
     bring_in(site)
     api, cli = site.api(), site.installation.dockgate
@@ -53,8 +66,9 @@ def test_every_look_is_the_command_s(site: Any) -> None:
         "/audit": ("audit", "list"),
         f"/audit?dock={DOCK}&limit=1": ("audit", "list", "--dock", DOCK, "--limit", "1"),
         "/card": ("card",),
-        "/doctor": ("doctor",),
+        "/certificates": ("cert", "list"),
         "/check": ("check",),
+        "/database": ("db", "check"),
         "/status": ("status",),
     }
     site.gateway.call(site.runtime.presence.flush())
@@ -64,6 +78,11 @@ def test_every_look_is_the_command_s(site: Any) -> None:
         assert found.status_code == 200, (path, found.text)
         moving = ("last_seen", "heartbeat_at", "rates", "last_login_at")
         assert without(found.json(), *moving) == without(cli(*words), *moving), path
+        assert_declared("GET", path, found.json())
+    # the command looks at this machine, too: ports, disk, clock
+    told = api.get("/doctor").json()["findings"]
+    assert told
+    assert all(finding in cli("doctor")["findings"] for finding in told)
 
 
 def test_the_whole_life_of_an_installation(site: Any) -> None:
@@ -81,7 +100,11 @@ def test_the_whole_life_of_an_installation(site: Any) -> None:
     assert chosen.json()["can_read_sys"] is True
     assert api.post("/accounts/dock-7/disable").json()["enabled"] is False
     assert api.post("/accounts/dock-7/enable").json()["enabled"] is True
-    assert api.post("/accounts/dock-7/unlock").json() == {"account": "dock-7", "cleared": 0}
+    assert api.post("/accounts/dock-7/unlock").json()["cleared"] == 0
+    assert api.post("/locks/clear", json={"address": "192.0.2.7"}).json() == {
+        "account": None, "address": "192.0.2.7", "cleared": 0,
+    }  # fmt: skip
+    assert api.post("/locks/clear", json={}).status_code == 400
     assert api.post("/accounts/dock-7/password", json={}).json()["password"] != made.json()["password"]
     assert api.delete("/accounts/dock-7").json() == {"account": "dock-7", "deleted": True}
     assert api.get("/accounts/dock-7").status_code == 404
@@ -107,7 +130,7 @@ def test_the_whole_life_of_an_installation(site: Any) -> None:
 
     told = [entry for entry in site.installation.dockgate("audit", "list") if entry["actor"] == "token:of-write"]
     assert [entry["action"] for entry in told] == [
-        "account.add", "account.add", "account.disable", "account.enable", "account.unlock", "account.passwd",
+        "account.add", "account.add", "account.disable", "account.enable", "account.unlock", "account.unlock", "account.passwd",
         "account.delete", "org.add", "org.rename", "org.code.add", "org.code.revoke", "license.set", "license.clear",
         "org.delete", "dock.rename", "dock.unbind", "dock.unbind", "dock.forget",
     ]  # fmt: skip
@@ -123,6 +146,28 @@ def test_the_gateway_obeys_before_the_answer_is_out(site: Any) -> None:
     assert account.enabled is False
     with pytest.raises(AssertionError):
         bring_in(site, password)
+
+
+def test_certificates(site: Any) -> None:
+    api = site.api()
+    made = api.post("/certificates", json={"name": "dock-7"})
+    assert made.status_code == 201
+    assert made.json()["own"] is True
+    assert "PRIVATE" not in made.text
+    assert api.post("/certificates", json={"name": "dock-7"}).status_code == 409
+    before = {each["serial"] for each in api.get("/certificates").json() if each["kind"] == "server"}
+    renewed = api.post("/certificates/renew", json={"hosts": ["dock.example.org"]}).json()
+    assert "dock.example.org" in renewed["sans"]
+    assert renewed["serial"] not in before
+    revoked = api.post("/certificates/revoke", json={"serial": made.json()["serial"]}).json()
+    assert revoked["revoked"] is True
+    states = {each["serial"]: each["state"] for each in api.get("/certificates").json()}
+    assert states[made.json()["serial"]] == "revoked"
+    assert api.post("/certificates/revoke", json={"serial": "abc123"}).status_code == 404
+    told = [
+        entry["action"] for entry in site.installation.dockgate("audit", "list") if entry["action"].startswith("cert")
+    ]
+    assert told == ["cert.issue", "cert.renew", "cert.revoke"]
 
 
 @pytest.mark.parametrize(
