@@ -144,7 +144,8 @@ class Admission:
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
-        self.knocked(connection)
+        self._pending.pop(connection, None)
+        self._metrics.pending = len(self._pending)
 
     # -- turns to log in
 
