@@ -58,6 +58,7 @@ class Presence:
         self._clock = clock
         self._metrics = metrics
         self._events = events
+        self._record: Callable[..., None] | None = None
         self._started_at = clock()
         self._sessions: dict[Hashable, _Session] = {}
         self._docks: dict[str, set[Hashable]] = {}
@@ -81,6 +82,10 @@ class Presence:
             if device.access_step is AccessStep.ONLINE:  # left behind by a run that was killed
                 self._lower(device.sn, AccessStep.BOUND)
 
+    def tell_to(self, record: Callable[..., None]) -> None:
+        """``record`` (``AuditTrail.record``) is told of docks that connect, disconnect and come online from then on."""
+        self._record = record
+
     # -- what the broker and the handlers tell -------------------------------------------------------------
 
     def connected(self, identity: Identity, session_key: Hashable, address: str) -> None:
@@ -101,6 +106,7 @@ class Presence:
         self._dirty.add(sn)
         self._see(sn)
         self.step(sn, AccessStep.CONNECTED)
+        self._tell(sn, identity.account, "connect", address=address)
         self._gauge()
         self._events.emit(sn, "connected", account=identity.account, address=address)
 
@@ -118,6 +124,7 @@ class Presence:
         del self._docks[session.sn]
         self._go_offline(session.sn)
         self._gauge()
+        self._tell(session.sn, session.account, "disconnect", reason=reason)
         self._events.emit(session.sn, "disconnected", account=session.account, reason=reason)
 
     def seen(self, sn: str) -> None:
@@ -307,6 +314,7 @@ class Presence:
         if device is not None and device.organization_id is not None:
             self.step(sn, AccessStep.ONLINE)
         self._gauge()
+        self._tell(sn, self._account_of(sn), "online")
         self._events.emit(sn, "online", device_sn=sn)
 
     def _go_offline(self, sn: str) -> None:
@@ -341,6 +349,13 @@ class Presence:
     def _row(self, sn: str, *, is_quiet: bool = False) -> devices.Presence:
         step = None if is_quiet else self._steps.get(sn)
         return devices.Presence(sn, self._last_seen(sn), self.is_online(sn), step, force_step=step is not None)
+
+    def _tell(self, sn: str, account: str, action: str, **detail: str) -> None:
+        if self._record is not None:
+            self._record(actor=account, action=action, target=sn, outcome="ok", detail=detail)
+
+    def _account_of(self, sn: str) -> str:
+        return next((self._sessions[key].account for key in self._docks.get(sn, ()) if key in self._sessions), "")
 
     def _gauge(self) -> None:
         fleet = self._metrics.fleet

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from gateway import retention
 from gateway.auth import Authenticator
 from gateway.config import Config
 from gateway.contacts import Contacts
@@ -75,6 +76,7 @@ class Runtime:
                 tasks=tasks,
                 presence=presence,
             )
+            presence.tell_to(services.audit.record)
             runtime = cls(config, services, presence, read_only=read_only)
             if not read_only:
                 await runtime.authenticator.refresh()
@@ -88,6 +90,7 @@ class Runtime:
         self._following = [
             spawn(watch(self.services.store, self.reload, _WATCH_S), name="watch the database"),
             spawn(self.presence.run(), name="presence"),
+            spawn(retention.run(self.services, self.config.dockgate.audit.keep_days), name="audit retention"),
         ]
 
     def on_reload(self, callback: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from gateway import logs
+from gateway import logs, renewal
 from gateway.broker.broker import GatewayBroker
 from gateway.broker.tls import server_context
 from gateway.config import Config, LimitSettings, Problem
@@ -66,6 +66,12 @@ async def _serve(config: Config) -> int:
         await broker.start()
         try:
             runtime.start()
+            certificates = [
+                listener.certfile for listener in config.listeners.values() if listener.certfile is not None
+            ]
+            runtime.services.tasks.spawn(
+                renewal.run(runtime.services, certificates, broker.listening.reload), name="certificate renewal"
+            )
             if admin is not None:
                 admin.start()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,9 +82,8 @@ async def _serve(config: Config) -> int:
             # What lives as long as the process is not looked at again by the collector.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(
-                50_000, 20, 20
-            )  # connections are made of a few hundred objects each, and none is a cycle for long
+            # Connections are made of a few hundred objects each, and none is part of a cycle for long.
+            gc.set_threshold(50_000, 20, 100)
             notify("READY=1")
             _log.info("ready")
             await stop.wait()

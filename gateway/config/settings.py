@@ -303,10 +303,14 @@ class AdminSettings(Section):
         description="Names and addresses it is reached by, besides bind, the certificate's and this machine's; others are refused.",
     )
     trusted_proxies: Networks = Field(
-        (), description="Addresses or networks of HTTP proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."
+        (),
+        description="Addresses or networks of HTTP proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
     requests_per_second: Number = Field(
-        50, ge=1, le=100_000, description="Requests a second of one address, one token or one operator; more are put off."
+        50,
+        ge=1,
+        le=100_000,
+        description="Requests a second of one address, one token or one operator; more are put off.",
     )
     session_s: Number = Field(8 * HOUR, ge=1, le=30 * DAY, description="Seconds that an operator stays logged in.")
     session_idle_s: Number = Field(

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.methods.shapes import entries_of, raw_text_of, success
+from gateway.methods.shapes import entries_of, raw_text_of, success, tell
 from gateway.model import Reply, Request
 from gateway.services import Services
 
 
 async def handle(request: Request, services: Services) -> Reply:
-    return success(
-        {
-            "bind_status": [
-                _status(raw_text_of(entry, "sn"), request, services) for entry in entries_of(request.data, "devices")
-            ]
-        }
-    )
+    entries = entries_of(request.data, "devices")
+    dock = services.directory.device(request.gateway_sn)
+    tell(request, services, "bind_status", bound=dock is not None and dock.organization_id is not None)
+    return success({"bind_status": [_status(raw_text_of(entry, "sn"), request, services) for entry in entries]})
 
 
 def _status(sn: str, request: Request, services: Services) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import MethodError
-from gateway.methods.shapes import object_of
+from gateway.methods.shapes import object_of, tell
 from gateway.model import AccessStep, License, Reply, Request
 from gateway.results import Result
 from gateway.services import Services
@@ -25,6 +25,7 @@ async def handle(request: Request, services: Services) -> Reply:
     if found is None or not (found.app_id and found.app_key and found.app_license):
         raise _no_license(request, services)
     services.presence.step(request.gateway_sn, AccessStep.LICENSED)
+    tell(request, services, "config", organization_id=found.organization_id, ntp=bool(found.ntp_server_host))
     services.events.emit(request.gateway_sn, "license_served", organization_id=found.organization_id)
     return Reply(_flat(found), 0)
 

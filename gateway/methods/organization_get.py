@@ -7,7 +7,7 @@ state of a code cannot be found out by asking (cases 20); the reason goes to aud
 from __future__ import annotations
 
 from gateway.errors import MethodError
-from gateway.methods.shapes import object_of, success, text_of
+from gateway.methods.shapes import object_of, success, tell, text_of
 from gateway.model import Reply, Request
 from gateway.results import Result
 from gateway.services import Services
@@ -21,6 +21,7 @@ async def handle(request: Request, services: Services) -> Reply:
     organization = services.directory.organization(organization_id)
     if reason is not None or organization is None:
         raise _refused(reason or BindRefusal.CODE_UNKNOWN, organization_id, request, services)
+    tell(request, services, "organization_get", organization_id=organization_id)
     return success({"organization_name": organization.name})
 
 

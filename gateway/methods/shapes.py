@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import MethodError
-from gateway.model import Reply
+from gateway.model import Reply, Request
 from gateway.results import Result
+from gateway.services import Services
 
 # The documents say two, a dock and its aircraft (docs/protocol.md 1.2); no dock could have as many as this.
 MAX_DEVICES = 1_000
@@ -46,3 +47,10 @@ def raw_text_of(entry: object, key: str) -> str:
 
 def success(output: dict[str, Any]) -> Reply:
     return Reply({"result": 0, "output": output}, 0)
+
+
+def tell(request: Request, services: Services, action: str, **detail: object) -> None:
+    """A step that went well, for the story of this dock's access (``dockgate dock show``)."""
+    services.audit.record(
+        actor=request.identity.account, action=action, target=request.gateway_sn, outcome="ok", detail=detail
+    )

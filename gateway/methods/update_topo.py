@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import MethodError
-from gateway.methods.shapes import MAX_DEVICES, object_of, raw_text_of
+from gateway.methods.shapes import MAX_DEVICES, object_of, raw_text_of, tell
 from gateway.model import Reply, Request
 from gateway.results import Result
 from gateway.services import Services
@@ -30,6 +30,7 @@ async def handle(request: Request, services: Services) -> Reply:
     learnt = await learn(services, request.identity, request.gateway_sn, named, model_key=_model_key(data))
     # An empty list says that the aircraft left, not the dock (C38)
     services.presence.topology(request.gateway_sn, learnt.attached)
+    tell(request, services, "update_topo", aircraft=len(learnt.attached))
     return Reply({"result": 0}, 0)
 
 
