@@ -70,7 +70,8 @@ async def _serve(config: Config) -> int:
                 listener.certfile for listener in config.listeners.values() if listener.certfile is not None
             ]
             runtime.services.tasks.spawn(
-                renewal.run(runtime.services, certificates, broker.listening.reload), name="certificate renewal"
+                renewal.run(runtime.services, certificates, lambda: _read_certificates(broker, admin)),
+                name="certificate renewal",
             )
             if admin is not None:
                 admin.start()
@@ -119,11 +120,15 @@ def build_admin(config: Config, runtime: Runtime, broker: GatewayBroker) -> Admi
     return Admin(config, runtime, broker, check=lambda config, now: problems_of(config, now, check))
 
 
-async def _reload(broker: GatewayBroker, runtime: Runtime, admin: Admin | None) -> None:
-    notify("RELOADING=1")
+async def _read_certificates(broker: GatewayBroker, admin: Admin | None) -> None:
     await broker.listening.reload()
     if admin is not None:
         admin.reload()
+
+
+async def _reload(broker: GatewayBroker, runtime: Runtime, admin: Admin | None) -> None:
+    notify("RELOADING=1")
+    await _read_certificates(broker, admin)
     await runtime.reload()
     notify("READY=1")
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _FULL_S = 0.1
 # When there is no room, look again so soon; after so long without anybody getting on, those who are there are silent.
 _CROWDED_S, _PATIENCE_S = 0.02, 0.5
+# A timer that comes so late tells of a busy loop.
+_BUSY_S = 0.005
 # Sockets accepted in one go; connected docks want the loop too.
 _AT_ONCE = 64
 # The peer has gone before it was accepted (accept(2)).
@@ -122,7 +124,14 @@ class Handshakes:
     def _pause(self, seconds: float) -> None:
         """Leave who comes now in the kernel's queue for a moment."""
         self._loop.remove_reader(self._socket)
-        self._retry = self._loop.call_later(seconds, self._listen)
+        self._retry = self._loop.call_later(seconds, self._look_again, self._loop.time() + seconds)
+
+    def _look_again(self, due: float) -> None:
+        now = self._loop.time()
+        if now - due > _BUSY_S:
+            # The loop has more to do than there is time: that nobody gets on is our doing, and they are not silent.
+            self._broker.admission.progress_at = now
+        self._listen()
 
     def _has_room(self) -> bool:
         """For one more that has not sent CONNECT yet. While others get on, places come free by themselves: when 5,000 docks

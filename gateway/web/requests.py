@@ -1,5 +1,5 @@
 """What docks have asked and were answered: kept for a while for who looks at a dock, and told live. Secrets are taken out before
-anything is kept, and what is kept is bounded, whatever docks send.
+anything is shown, and what is kept is bounded, whatever docks send.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OF_ONE_DOCK = 32
 MOST_BYTES = 16 * 1024 * 1024
+MOST_OF_ONE = 8 * 1024
 _MOST_VALUES = 200
 _MOST_CHARACTERS = 200
 _MOST_DEPTH = 8
@@ -47,16 +48,18 @@ class RequestLog:
         }
         try:
             self.channel.tell(answered.sn, orjson.dumps(line))
-            self._keep(
-                answered.sn,
-                orjson.dumps({**line, "request": redacted(answered.request), "reply": redacted(answered.reply)}),
-            )
+            # As it was, secrets too: what is in this memory is in the directory's as well. Redacting costs more than
+            # all the rest of a request, and is done for who reads.
+            entry = orjson.dumps({**line, "request": answered.request, "reply": answered.reply})
+            if len(entry) > MOST_OF_ONE:  # nobody shall push out with one what others have asked
+                entry = orjson.dumps({**line, "request": redacted(answered.request), "reply": redacted(answered.reply)})
+            self._keep(answered.sn, entry)
         except (TypeError, ValueError):  # what orjson can't write, as a lone surrogate in a dock's words
             return
 
     def of(self, sn: str) -> list[dict[str, Any]]:
         """The latest of one dock, oldest first."""
-        return [orjson.loads(entry) for entry in self._of.get(sn, ())]
+        return [_without_secrets(orjson.loads(entry)) for entry in self._of.get(sn, ())]
 
     def _keep(self, sn: str, entry: bytes) -> None:
         own = self._of.setdefault(sn, deque())
@@ -68,6 +71,10 @@ class RequestLog:
         while self._bytes > MOST_BYTES:
             _, oldest = self._of.popitem(last=False)
             self._bytes -= sum(map(len, oldest))
+
+
+def _without_secrets(entry: dict[str, Any]) -> dict[str, Any]:
+    return {**entry, "request": redacted(entry["request"]), "reply": redacted(entry["reply"])}
 
 
 def redacted(value: object) -> Any:  # noqa: ANN401 - any JSON

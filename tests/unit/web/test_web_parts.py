@@ -164,4 +164,14 @@ def test_what_can_t_be_written_is_left_out() -> None:
     log = RequestLog(Channel(Http()))
     log.note(answered("A", "\ud800"))
     log.note(answered("A", object()))
-    assert [entry["request"] for entry in log.of("A")] == ["…"]
+    assert log.of("A") == []
+
+
+def test_one_large_request_takes_no_more_room_than_many_small_ones() -> None:
+    log = RequestLog(Channel(Http()))
+    log.note(answered("A", {"list": ["x" * 100] * 10_000, "password": "hunter2"}))
+    log.note(answered("A", {"password": "hunter2"}))
+    large, small = log.of("A")
+    assert len(orjson.dumps(large)) < 50_000
+    assert small["request"] == {"password": "[redacted]"}
+    assert "hunter2" not in str(log.of("A"))
