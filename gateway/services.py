@@ -92,8 +92,9 @@ class _Window:
 class AuditTrail:
     """Entries come in without waiting and are written together, each second or at 256.
 
-    The first of its kind is written as it is. Those equal in action, target, outcome and ``detail["reason"]`` within a
-    minute become one entry: the latest, with ``count`` and ``since`` (time of the first) in its detail. Close it before
+    The first of its kind is written as it is. Those equal in action, target, outcome and ``detail["reason"]`` (in all of the
+    detail when the outcome is ``ok``) within a minute become one entry: the latest, with ``count`` and ``since`` (time of the
+    first) in its detail. Close it before
     the store and before the task group that it was given.
     """
 
@@ -134,8 +135,10 @@ class AuditTrail:
         now = self._clock()
         self._end_windows(now)
         detail = dict(detail or {})
-        kind = _Kind(action, outcome, str(detail.get("reason", "")))
-        if (kind, target) not in self._open and self._distinct.get(kind, 0) >= DISTINCT:
+        # What went well is the same only if all of it is; who is refused may write his name in many ways.
+        is_fine = outcome == "ok"
+        kind = _Kind(action, outcome, repr(detail) if is_fine else str(detail.get("reason", "")))
+        if not is_fine and (kind, target) not in self._open and self._distinct.get(kind, 0) >= DISTINCT:
             target = OTHERS
         entry = audit.Entry(at=now, actor=actor, action=action, target=target, outcome=outcome, detail=detail)
         window = self._open.get((kind, target))

@@ -1,4 +1,4 @@
-"""A real gateway for tests: the configuration and the database of ``dockgate init``, real listeners on ports of the system's choice."""
+"""A real gateway for tests: configuration and database of ``dockgate init``, real listeners on ports of the system's choice."""
 
 from __future__ import annotations
 
