@@ -66,6 +66,7 @@ async def _serve(config: Config) -> int:
         await broker.start()
         try:
             runtime.start()
+            await runtime.presence.flush()  # who is told "ready" may ask `dockgate status` at once
             certificates = [
                 listener.certfile for listener in config.listeners.values() if listener.certfile is not None
             ]
@@ -86,6 +87,8 @@ async def _serve(config: Config) -> int:
             # Connections are made of a few hundred objects each, and none is part of a cycle for long.
             gc.set_threshold(50_000, 20, 100)
             notify("READY=1")
+            if interval := watchdog_interval_s():
+                runtime.services.tasks.spawn(_keep_watchdog_quiet(interval), name="watchdog")
             _log.info("ready")
             await stop.wait()
             notify("STOPPING=1")
@@ -176,6 +179,21 @@ def notify(message: str) -> None:
             channel.sendto(message.encode(), address)
     except OSError as error:
         _log.warning("systemd could not be told %s: %s", message, error)
+
+
+def watchdog_interval_s() -> float | None:
+    """How often systemd wants to hear of this process (sd_watchdog_enabled(3)); None: not at all."""
+    wanted, of = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
+    if not wanted.isdecimal() or int(wanted) == 0 or of not in {None, "", str(os.getpid())}:
+        return None
+    return int(wanted) / 1_000_000 / 2  # half of the time, as its manual recommends
+
+
+async def _keep_watchdog_quiet(interval_s: float) -> None:
+    # From the event loop that serves the docks: when that hangs, nothing is said, and the process is started anew
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(interval_s)
 
 
 class _LoopErrors:

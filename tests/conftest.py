@@ -174,8 +174,11 @@ def _logging_as_it_was() -> Iterator[None]:
     """What a test or the code it runs makes of the process's logging ends with the test."""
     root = logging.getLogger()
     level, handlers, disabled = root.level, list(root.handlers), logging.root.manager.disable
+    levels = {name: known.level for name, known in root.manager.loggerDict.items() if isinstance(known, logging.Logger)}
     yield
     root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
     logging.disable(disabled)
     for handler in [handler for handler in root.handlers if handler not in handlers]:
         root.removeHandler(handler)

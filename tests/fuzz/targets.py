@@ -70,6 +70,9 @@ class ListTransport:
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def is_closing(self) -> bool:
         return self.closing
 
@@ -183,7 +186,7 @@ class Connections:
 
     def _look(self, used: ListTransport, everything: bool) -> None:
         self._broker.admission.tick(asyncio.get_running_loop().time(), 0.0)
-        assert not self._errors.records, self._errors.records[0].getMessage()
+        assert not self._errors.records, (self._errors.records[0].getMessage(), self._errors.records[0].exc_info)
         protocol = used.protocol
         assert used.closing == (protocol.state is State.CLOSED)
         check_said(b"".join(used.written), protocol.codec)
