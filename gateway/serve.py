@@ -19,7 +19,7 @@ import uvloop
 from gateway import logs, renewal
 from gateway.broker.broker import GatewayBroker
 from gateway.broker.tls import server_context
-from gateway.config import Config, LimitSettings, Problem
+from gateway.config import Config, LimitSettings, Problem, differences, load
 from gateway.errors import ConfigError, DockgateError
 from gateway.operations.configuration import problems_of
 from gateway.runtime import Runtime
@@ -131,9 +131,27 @@ async def _read_certificates(broker: GatewayBroker, admin: Admin | None) -> None
 
 async def _reload(broker: GatewayBroker, runtime: Runtime, admin: Admin | None) -> None:
     notify("RELOADING=1")
+    _read_configuration(broker)
     await _read_certificates(broker, admin)
     await runtime.reload()
     notify("READY=1")
+
+
+def _read_configuration(broker: GatewayBroker) -> None:
+    """Take over what can change while docks are connected, and say what can't; an unusable file changes nothing."""
+    old = broker.settings
+    try:
+        new = load(old.path, os.environ)
+    except ConfigError as error:
+        _log.error("reload: the configuration can't be used, the old one stays in use: %s", error)
+        return
+    live, restart = differences(old, new)
+    if live:
+        logs.configure(new.dockgate.log.level, new.dockgate.log.format)
+        broker.listening.configure(new.listeners)
+        _log.info("reload: options taken over", extra={logs.OPTION: ", ".join(live)})
+    if restart:
+        _log.warning("reload: options that need a restart", extra={logs.OPTION: ", ".join(restart)})
 
 
 def check(config: Config) -> list[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,13 @@ class Listeners:
             timeout_s=self._connect_timeout_s,
             proxies=settings.trusted_proxies,
         )
+
+    def configure(self, settings: Mapping[str, ListenerSettings]) -> None:
+        """Use the TLS files that these name from the next ``reload`` on; where a listener listens does not change."""
+        for name, door in self._doors.items():
+            wanted = settings.get(name)
+            if wanted is not None and wanted.ssl and door.settings.ssl:
+                door.settings = wanted
 
     async def reload(self) -> list[str]:
         """Read certificates, keys, CAs and revocation lists again. Returns what went wrong; there the old ones stay in use."""

@@ -5,6 +5,7 @@ No secret belongs into it, no option is read anywhere else, and nothing here tou
 
 from __future__ import annotations
 
+from gateway.config.difference import differences
 from gateway.config.loading import Config, find, load
 from gateway.config.options import Option, options
 from gateway.config.problems import Problem
@@ -36,6 +37,7 @@ __all__ = [
     "Option",
     "Problem",
     "RequestSettings",
+    "differences",
     "find",
     "load",
     "options",
