@@ -290,8 +290,8 @@ def test_who_is_taken_over_is_told(house: House, by: str) -> None:
 
 
 def test_a_client_of_3_1_1_that_is_taken_over_is_only_closed(house: House) -> None:
-    old = house.three("taken", clean=False)
-    house.five("taken", clean=False, present=True)
+    old = house.three("taken-of-3", clean=False)
+    house.five("taken-of-3", clean=False, present=True)
     assert old.until_closed() == b""
 
 
