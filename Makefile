@@ -3,6 +3,7 @@
 #   make demo   a gateway and a simulated dock on loopback, through the whole access
 #   make test   all tests     make lint   style, types, import contract
 #   make man    manual pages from the commands, into build/man
+#   make binary the program as one file, dist/dockgate     make deb   a Debian package     make sbom   what is in them
 #   make bench  dockgate beside others (bench/README.md): make bench SCENARIO=accesses BENCH_ARGS=--quick
 
 PYTHON ?= python3
@@ -15,9 +16,11 @@ PYTEST_ARGS ?=
 SCENARIO ?=
 BENCH_ARGS ?=
 # What the tests speak to dockgate with, from Debian
-DEBIAN := mosquitto mosquitto-clients
+DEBIAN := mosquitto mosquitto-clients $(BUILD)
+# What the one file and the package are made and tried with
+BUILD := binutils gcc libc6-dev zlib1g-dev dpkg passwd init-system-helpers util-linux python3
 
-.PHONY: run demo test lint man bench debian clean
+.PHONY: run demo test lint man bench debian binary deb sbom clean
 .DEFAULT_GOAL := run
 
 $(VENV)/runtime: pyproject.toml requirements.lock
@@ -66,6 +69,16 @@ bench: $(VENV)/dev debian bench/aedes/node_modules/.package-lock.json
 
 man: $(VENV)/runtime
 	$(BIN)/python packaging/man/pages.py build/man
+
+binary: $(VENV)/dev
+	$(BIN)/python packaging/binary/build.py
+	$(BIN)/python packaging/selftest.py dist/dockgate
+
+deb: $(VENV)/dev
+	$(BIN)/python packaging/deb/build.py
+
+sbom: $(VENV)/runtime
+	$(BIN)/python packaging/sbom.py dist/dockgate.cdx.json
 
 clean:
 	rm -rf $(VENV) bench/aedes/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,5 +1,5 @@
-"""A bill of materials: ``python packaging/sbom.py FILE`` writes what is installed with dockgate, out of requirements.lock and the
-metadata of those packages, as CycloneDX 1.5 JSON. Names no package that is for development only, and no moment: same lock, same file.
+"""A bill of materials: ``python packaging/sbom.py FILE`` writes what is installed with dockgate, out of requirements.lock and
+the metadata of those packages, as CycloneDX 1.5 JSON. Never names what is for development only, nor the moment it was made.
 """
 
 from __future__ import annotations

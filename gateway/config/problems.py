@@ -47,7 +47,7 @@ def problems(settings: FileSettings, path: Path) -> list[Problem]:
         ),
         *_shared_ports(settings),
         *_plugins(settings),
-        *_database(settings.dockgate.database, path),
+        *_database(settings.dockgate.database),
         *_admin(settings),
     ]
 
@@ -113,11 +113,13 @@ def _plugins(settings: FileSettings) -> Iterator[Problem]:
         yield Problem("plugins", f"{ANONYMOUS_PLUGIN} lets clients in without a password", "remove it")
 
 
-def _database(database: Path, path: Path) -> Iterator[Problem]:
+def _database(database: Path) -> Iterator[Problem]:
     if database.is_dir():
         yield Problem("database", f"{database}: is a directory", "name a file")
     elif not database.exists():
-        yield Problem("database", f"{database}: does not exist", f"dockgate init --dir {path.parent}")
+        yield Problem(
+            "database", f"{database}: does not exist", "dockgate backup restore FILE, or dockgate init --dir NEW"
+        )
     elif not os.access(database, os.R_OK | os.W_OK) or not os.access(database.parent, os.W_OK):
         # SQLite makes its -wal and -shm files beside the database
         yield Problem(

@@ -54,7 +54,7 @@ _BINDING = {
     "bound_elsewhere": ("it is bound to another organization", "dockgate dock unbind {device}"),
     "bad_model_key": ("its model key is not one (domain-type-sub_type)", "dockgate audit list --dock {sn}"),
     "bad_sn": ("its serial number is not one", "dockgate audit list --dock {sn}"),
-    "not_yours": ("it hangs on another dock, or is one", "dockgate dock forget {device}"),
+    "not_yours": ("it hangs on another dock, or is one", "dockgate dock list"),
 }
 _LICENSE = (
     "the license was given, and then the dock said nothing more: it does not accept it, most likely. App id, key and "
@@ -155,10 +155,16 @@ def verdict_of(attempt: Attempt, sn: str, now: int) -> tuple[str, str | None]:
             "it logged in and asked for nothing: what logged in is no dock, or its topics are refused",
             f"dockgate audit list --dock {shlex.quote(sn)}",
         )
-    refused = last if not last.ok else next((one for one in attempt.steps if one.name == "bind" and not one.ok), None)
+    refused = last if not last.ok else next(iter(_still_refused(attempt)), None)
     if refused is not None:
         return _refusal(refused, sn)
     return _so_far(attempt, last, sn, is_quiet=is_quiet)
+
+
+def _still_refused(attempt: Attempt) -> list[Step]:
+    """Of each device the last word counts: who mistyped the code and then had it right was not refused."""
+    latest = {step.entry.target: step for step in attempt.steps if step.name == "bind"}
+    return [step for step in latest.values() if not step.ok]
 
 
 def _refusal(step: Step, sn: str) -> tuple[str, str | None]:

@@ -66,6 +66,7 @@ class _Access:
         self._dock = SimulatedDock(target, profile, timeout_s=timeout_s)
         self._steps: list[Step] = []
         self._bound_here = False
+        self._dock_bound = False
 
     def run(self) -> Run:
         try:
@@ -231,6 +232,7 @@ class _Access:
                 raise DockgateError("no device is bound elsewhere: bind this dock to another organization first")
         elif elsewhere:
             raise DockgateError(f"{'; '.join(elsewhere)}, not to {wanted}: unbind it there first")
+        self._dock_bound = statuses[self._profile.sn]["is_device_bind_organization"]
         self._bound_here = all(status["is_device_bind_organization"] for status in statuses.values()) and not elsewhere
         return "; ".join(map(_status, statuses.values()))
 
@@ -287,7 +289,7 @@ class _Access:
         """Refused or not, nothing of what was refused may have happened."""
         statuses = self._statuses()
         dock = statuses[self._profile.sn]
-        if self._does is Misbehaviour.WRONG_CODE and not self._bound_here and dock["is_device_bind_organization"]:
+        if self._does is Misbehaviour.WRONG_CODE and not self._dock_bound and dock["is_device_bind_organization"]:
             raise DockgateError("the dock is bound though its binding was refused")
         return "; ".join(map(_status, statuses.values()))
 

@@ -26,7 +26,7 @@ def add(
     can_read_sys: bool,
     now: int,
 ) -> Account:
-    """:raises ConflictError: the name is taken, or the SN is another account's.
+    """:raises ConflictError: the name is taken, or the SN is another account's or that of an aircraft on a dock.
 
     :raises NotFoundError: there is no such organization.
     """
@@ -106,8 +106,6 @@ def pin_sn(db: sqlite3.Connection, name: str, sn: str, now: int) -> Account:
     if before.role is not Role.DOCK:
         raise ConflictError(f"account {name} has role {before.role} and takes no SN")
     _require_free(db, sn, name)
-    if db.execute("SELECT 1 FROM device WHERE sn = ? AND gateway_sn IS NOT NULL", (sn,)).fetchone():
-        raise ConflictError(f"{sn} hangs on a dock and is none itself", hint=f"dockgate dock forget {sn}")
     db.execute("UPDATE account SET sn = ?, changed_at = ? WHERE name = ?", (sn, now, name))
     return get(db, name)
 
@@ -124,6 +122,8 @@ def _require_free(db: sqlite3.Connection, sn: str, name: str) -> None:
     row = db.execute("SELECT name FROM account WHERE sn = ? AND name <> ?", (sn, name)).fetchone()
     if row is not None:
         raise ConflictError(f"{sn} belongs to account {row[0]}", hint=f"dockgate account show {row[0]}")
+    if db.execute("SELECT 1 FROM device WHERE sn = ? AND gateway_sn IS NOT NULL", (sn,)).fetchone():
+        raise ConflictError(f"{sn} hangs on a dock and is none itself", hint=f"dockgate dock forget {sn}")
 
 
 def _next_version(db: sqlite3.Connection) -> int:

@@ -313,7 +313,8 @@ def _take(waiting: deque[_Job]) -> list[_Job]:
 def _require_usable(path: Path, *, create: bool, write: bool) -> None:
     if not path.exists():
         if not create:
-            raise DatabaseError(f"{path}: there is no database", hint="dockgate init --dir DIR")
+            hint = "dockgate backup restore FILE, or dockgate init --dir NEW"  # init leaves this configuration alone
+            raise DatabaseError(f"{path}: there is no database", hint=hint)
         _create(path)
     elif not path.is_file():
         raise DatabaseUnwritableError(f"{path}: it is not a file", hint="name another file as the database")

@@ -1,5 +1,5 @@
-"""The program as one file: ``python packaging/binary/build.py`` makes build/binary/tree/dockgate/ with PyInstaller and packs it, behind
-the launcher, into dist/dockgate. Says which glibc that needs. Why it is made so: docs/decisions/0009-one-file.md.
+"""The program as one file: ``python packaging/binary/build.py`` makes build/binary/tree/dockgate/ with PyInstaller and
+packs it, behind the launcher, into dist/dockgate. Says which glibc that needs. Why it is made so: docs/decisions/0009-one-file.md.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def build() -> Path:
 def sources() -> list[Path]:
     """What the file is made of."""
     folders = (ROOT / "gateway", ROOT / "broker_plugins", HERE)
-    found = [path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    found = [
+        path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
     return sorted([*found, ROOT / "requirements.lock"])
 
 
@@ -63,11 +65,15 @@ def _made_from() -> str:
 def _need(*programs: str) -> None:
     missing = [name for name in programs if shutil.which(name) is None]
     if missing:
-        sys.exit(f"the one file cannot be made without {' and '.join(missing)}: apt-get install gcc libc6-dev zlib1g-dev binutils")
+        sys.exit(
+            f"the one file cannot be made without {' and '.join(missing)}: apt-get install gcc libc6-dev zlib1g-dev binutils"
+        )
 
 
 def _run(*words: str) -> None:
-    done = subprocess.run(words, cwd=ROOT, env={**os.environ, **_REPRODUCIBLE}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, **_REPRODUCIBLE}, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         sys.exit(f"{' '.join(words)}:\n{done.stdout[-4000:]}{done.stderr[-8000:]}")
 
@@ -78,7 +84,13 @@ def _freeze() -> None:
         "--workpath", str(WORK / "work"), str(HERE / "dockgate.spec"),
     )  # fmt: skip
     for record in TREE.glob("_internal/*.dist-info/*"):
-        if record.name in {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}:  # of the machine it was built on
+        if record.name in {
+            "RECORD",
+            "INSTALLER",
+            "REQUESTED",
+            "direct_url.json",
+            "uv_cache.json",
+        }:  # of the machine it was built on
             record.unlink()
 
 

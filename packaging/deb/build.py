@@ -1,5 +1,5 @@
-"""The Debian package: ``python packaging/deb/build.py`` makes dist/dockgate_VERSION_ARCHITECTURE.deb with dpkg-deb alone, out of the
-program as a directory (packaging/binary/build.py), so that an installed dockgate unpacks nothing and runs from nothing it can write to.
+"""The Debian package: ``python packaging/deb/build.py`` makes dist/dockgate_VERSION_ARCHITECTURE.deb with dpkg-deb alone,
+out of the program as a directory (packaging/binary/build.py): what is installed unpacks nothing, and cannot write to itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ COMPLETIONS = {
 def _load(path: Path) -> ModuleType:
     """A script beside this one; packaging/ is no Python package."""
     spec = importlib.util.spec_from_file_location(f"packaging_{path.parent.name}_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # noqa: S101 - a file with this ending always has both
+    assert spec is not None  # noqa: S101 - a file with this ending has one
+    assert spec.loader is not None  # noqa: S101 - and is loaded from it
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -98,8 +99,8 @@ def _copyright() -> str:
     return (
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
         "Upstream-Name: dockgate\n"
-        "Comment: the packages under /usr/lib/dockgate/_internal have licenses of their own, each in its .dist-info directory there;\n"
-        " sbom.cdx.json beside this file lists them.\n\n"
+        "Comment: the packages under /usr/lib/dockgate/_internal have licenses of their own, each in its\n"
+        " .dist-info directory there; sbom.cdx.json beside this file lists them.\n\n"
         "Files: *\nCopyright: dockgate's authors\nLicense: Expat\n"
         + "".join(f" {line or '.'}\n" for line in (ROOT / "LICENSE").read_text(encoding="utf-8").splitlines())
     )
@@ -116,7 +117,8 @@ def _permissions() -> None:
 def _control(version: str, architecture: str, glibc: str) -> None:
     files = sorted(path for path in STAGE.rglob("*") if path.is_file() and not path.is_symlink())
     sums = "".join(
-        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(STAGE)}\n" for path in files
+        f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(STAGE)}\n"
+        for path in files
     )
     size = sum(-(-path.stat().st_size // 1024) for path in files)
     control = {

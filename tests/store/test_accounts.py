@@ -125,6 +125,8 @@ def test_pinning(db: sqlite3.Connection) -> None:
     with pytest.raises(ConflictError, match="hangs on"):
         accounts.pin_sn(db, "two", "AIR1", 3)
     assert accounts.get(db, "two").sn is None
+    with pytest.raises(ConflictError, match="hangs on"):
+        add(db, "three", sn="AIR1")
 
 
 def test_deleting_lifts_the_lockouts_of_the_name(db: sqlite3.Connection) -> None:

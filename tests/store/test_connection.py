@@ -311,7 +311,7 @@ def test_a_missing_database_is_made_only_on_request(opened: Opened, path: Path) 
                 async with opened(**options):
                     pass
             assert caught.value.hint is not None
-            assert caught.value.hint.startswith("dockgate init")
+            assert caught.value.hint.startswith("dockgate backup restore"), "init refuses where a configuration is"
             assert not path.exists()
 
     asyncio.run(main())

@@ -118,6 +118,21 @@ def test_an_aircraft_that_was_refused_is_named_though_the_dock_was_bound() -> No
     assert attempt["hint"] == f"dockgate dock unbind {BIRD}"
 
 
+def test_a_refusal_that_was_mended_on_the_same_connection_is_not_the_verdict() -> None:
+    mistyped = (25, "bind", "refused", {"reason": "code_unknown", "dock": SN})
+    bird = (25, "bind", "refused", {"reason": "code_unknown", "dock": SN}, BIRD)
+    (attempt,) = told(CONNECT, LICENSED, ASKED, SHOWN, mistyped, bird, BOUND, (30, *BOUND[1:], BIRD), TOPOLOGY, ONLINE)
+    assert (attempt["verdict"], attempt["hint"]) == ("it is in service", None)
+    (attempt,) = told(CONNECT, LICENSED, ASKED, SHOWN, mistyped, bird, BOUND, TOPOLOGY, ONLINE)
+    assert attempt["verdict"].startswith(f"{BIRD}: no such binding code")
+
+
+def test_no_dock_can_have_the_operator_take_an_aircraft_from_another() -> None:
+    refused = (30, "bind", "refused", {"reason": "not_yours", "dock": SN}, BIRD)
+    (attempt,) = told(CONNECT, LICENSED, ASKED, SHOWN, BOUND, refused)
+    assert attempt["hint"] == "dockgate dock list"
+
+
 def test_each_connection_is_an_attempt() -> None:
     first = [CONNECT, LICENSED, gone(2)]
     second = [(60, *CONNECT[1:]), (61, *LICENSED[1:]), (62, *TOPOLOGY[1:]), (63, *ONLINE[1:])]

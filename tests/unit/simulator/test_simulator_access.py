@@ -193,6 +193,13 @@ def test_bound_elsewhere_must_be_refused_and_leave_the_binding_alone(broker: Bro
     assert cloud.bound[profile.sn] == ("org-8", "Dock South")
 
 
+def test_a_wrong_code_leaves_a_dock_bound_that_was_before(broker: Broker, cloud: Cloud) -> None:
+    profile = a_profile()
+    cloud.bound[profile.sn] = (profile.organization_id, "Dock North")  # the dock, and not its new aircraft
+    run = run_dock(broker.target("plain"), profile, misbehaviour=Misbehaviour.WRONG_CODE)
+    assert run.failure is None, run.as_dict()
+
+
 def test_bound_elsewhere_needs_a_dock_that_is(broker: Broker, cloud: Cloud) -> None:
     run = run_dock(broker.target("plain"), a_profile(), misbehaviour=Misbehaviour.BOUND_ELSEWHERE)
     assert run.failure is not None
