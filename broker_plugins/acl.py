@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from amqtt.plugins.base import BaseTopicPlugin
 
-from broker_plugins.context import IDENTITY, identity_of, runtime_of
+from broker_plugins.context import DENIED, IDENTITY, identity_of, runtime_of
 from gateway.auth import Denied
 from gateway.model import Action
 from gateway.policy import decide
@@ -32,7 +32,12 @@ class TopicRulesPlugin(BaseTopicPlugin):
         if identity is None:
             return False
         decision = decide(identity, action, topic, self._directory)
-        return None if decision.pin_sn is not None else decision.allow
+        if decision.pin_sn is not None:
+            return None
+        if not decision.allow and action is not Action.RECEIVE:
+            session.attributes[DENIED] = str(decision.reason)
+            self._authenticator.denied(identity, topic)
+        return decision.allow
 
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: AmqttAction | None = None

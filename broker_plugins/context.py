@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Kept in the session's attributes, which amqtt leaves to plugins.
 IDENTITY = "dockgate.identity"
 REFUSAL = "dockgate.refusal"
+DENIED = "dockgate.denied"
 
 
 def broker_of(context: BaseContext) -> Any:  # noqa: ANN401 - a stock Broker or ours

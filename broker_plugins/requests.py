@@ -33,8 +33,8 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
         if identity is None:
             return None
         if identity.role is Role.SERVICE:
-            self._dispatcher.platform_answered(message.topic, bytes(message.data))
-            return None
+            is_too_late = self._dispatcher.platform_answered(message.topic, bytes(message.data))
+            return Outcome(route=False) if is_too_late else None
         return self._dispatcher.intercept(
             identity,
             message.topic,

@@ -19,15 +19,19 @@ from gateway.config import LoginSettings
 from gateway.credentials import BusyError, HashLine, VerifiedCredentials
 from gateway.errors import DatabaseError
 from gateway.lockout import WHOLE_ADDRESS, Lock, Lockout, place_of
-from gateway.model import Account, Identity
+from gateway.model import Account, Identity, Role
 from gateway.pinning import Pins, is_current
 from gateway.refusals import Denied, Reason, RefusalLog, shown
 from gateway.services import Services
 from gateway.store import accounts, lockouts
+from gateway.topics import Kind, parse_device_topic
 
 __all__ = ["Authenticator", "Denied", "PeerCertificate", "Reason"]
 
 _log = logging.getLogger(__name__)
+
+# Only a dock uses these with its own SN; the others it may use with its aircraft's.
+_ASKING = frozenset({Kind.REQUESTS, Kind.REQUESTS_REPLY, Kind.STATUS, Kind.STATUS_REPLY})
 
 _TOUCH_S = 1.0  # login times are collected this long and written together
 
@@ -308,6 +312,25 @@ class Authenticator:
             _log.error("a lockout is not stored and would not outlive a restart: %s", error)
         else:
             self._lockout.stored(lock)
+
+    def denied(self, identity: Identity, topic: str) -> None:
+        """The topic rules said no. If a second dock seems to use an account that has its dock, the operator has to see it."""
+        device = parse_device_topic(topic)
+        if (
+            identity.role is not Role.DOCK
+            or identity.sn is None
+            or device is None
+            or device.kind not in _ASKING
+            or self._directory.gateway_of(device.sn) == identity.sn
+        ):
+            return
+        self._services.audit.record(
+            actor=identity.account,
+            action="pin",
+            target=identity.account,
+            outcome="refused",
+            detail={"dock": shown(device.sn), "reason": Reason.HAS_OTHER_SN.value},
+        )
 
     # -- identities ----------------------------------------------------------------------------------------
 

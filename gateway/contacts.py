@@ -46,6 +46,7 @@ class Contacts:
         self._services = services
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._new: dict[tuple[str, str], Contact] = {}
+        self._told: dict[str, dict[str, Any]] = {}  # by account: there are no more of them than an operator has made
         self._writer: asyncio.Task[Any] | None = None
 
     def note(
@@ -77,6 +78,9 @@ class Contacts:
     async def flush(self) -> None:
         fresh, self._new = self._new, {}
         for contact in fresh.values():
+            if self._told.get(contact.account) == contact.facts:
+                continue  # another client id, as some invent one for each connection
+            self._told[contact.account] = contact.facts
             _log.info(
                 "first contact, or a changed one",
                 extra={

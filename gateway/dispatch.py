@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from gateway.forwarded import Added, Forwarded
 from gateway.methods import METHODS, NEUTRAL_METHODS, PLATFORM_METHODS, STATUS_METHODS, Handler
 from gateway.methods.platform import no_platform, refusal
 from gateway.model import Answered, Identity, Outcome, OutgoingMessage, Reply, Request, Role
-from gateway.recent import Key, Recent, key_of
+from gateway.recent import Key, Recent, digest_of, key_of
 from gateway.results import Result
 from gateway.services import Services
 from gateway.tasks import Done, Rest, begin, finish
@@ -29,6 +29,9 @@ from gateway.topics import Kind, parse_device_topic, reply_topic
 from gateway.topology import Learner
 
 _log = logging.getLogger(__name__)
+
+# Refusals that are remembered in case a service answers after all.
+_GIVEN_UP = 10_000
 
 PlatformListens = Callable[[str], bool]
 ReplyLater = Callable[[OutgoingMessage], None]
@@ -67,6 +70,9 @@ class Dispatcher:
         self._learner = Learner(services)
         self._seldom = logs.RateLimited(_log, clock=lambda: services.clock() / 1000)
         self._listeners: list[Listener] = []
+        self._given_up: OrderedDict[bytes, None] = (
+            OrderedDict()
+        )  # requests that were refused for want of a service's answer
 
     # -- what the broker calls
 
@@ -123,17 +129,19 @@ class Dispatcher:
         """Learn from a dock's telemetry which aircraft it has; costs next to nothing when it tells nothing new."""
         self._learner.observe(identity, topic, payload)
 
-    def platform_answered(self, topic: str, payload: bytes) -> None:
-        """A service has sent something to a dock; if it is a reply to a waiting request, that is settled."""
+    def platform_answered(self, topic: str, payload: bytes) -> bool:
+        """A service has sent something to a dock; if it is a reply to a waiting request, that is settled. True: keep it from
+        the dock, which has had a refusal already and must not get two answers to one request.
+        """
         device = parse_device_topic(topic)
         if device is None or device.kind is not Kind.REQUESTS_REPLY:
-            return
+            return False
         try:
             parsed = envelope.parse(payload)
         except EnvelopeError:
-            return
+            return False
         if self._forwarded.answered(device.sn, parsed.method, parsed.tid):
-            return
+            return False
         # Two services that answered the same requests were seen on a real broker (docs/protocol.md 3.1, C49).
         self._metrics.foreign += 1
         self._seldom.warning(
@@ -141,11 +149,21 @@ class Dispatcher:
             "a service replied to a request that waits for no reply: a second answer, or too late",
             **_fields(device.sn, parsed.method, parsed.tid),
         )
+        return digest_of((device.sn, parsed.tid)) in self._given_up
+
+    def _refused_late(self, gateway_sn: str, tid: object) -> None:
+        self._given_up[digest_of((gateway_sn, tid))] = None
+        if len(self._given_up) > _GIVEN_UP:
+            self._given_up.popitem(last=False)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """``listener`` is told of each request from then on; it must be quick and not raise. Returns what ends that."""
         self._listeners.append(listener)
         return partial(self._listeners.remove, listener)
+
+    def forget(self, gateway_sn: str) -> None:
+        """An operator has changed the dock's binding: what it was answered before is not the answer to a repetition now."""
+        self._recent.forget_dock(gateway_sn)
 
     def close(self) -> None:
         """Nothing that waits for a service is refused from now on; idempotent."""
@@ -270,6 +288,7 @@ class Dispatcher:
             def refuse() -> None:
                 if key is not None:
                     self._recent.put(key, refused)
+                self._refused_late(gateway_sn, brief.tid)
                 self._seldom.warning(
                     ("not_answered", gateway_sn, _label(brief.method)),
                     "no service answered a request in time: refused",

@@ -97,6 +97,11 @@ class Recent:
         while self._entries and self._too_much(entry.at):
             self._forget(next(iter(self._entries)))
 
+    def forget_dock(self, gateway_sn: str) -> None:
+        """What it was answered may not hold any more."""
+        for key in list(self._of_dock.get(gateway_sn, ())):
+            self._forget(key)
+
     def _too_much(self, now: int) -> bool:
         oldest = next(iter(self._entries.values()))
         return len(self._entries) > self._total or self._weight > self._weight_limit or now - oldest.at >= self._keep_ms

@@ -133,6 +133,8 @@ class Runtime:
         self.services.metrics.database.reloads += 1
         # first what can't fail: the next reload would find no changes
         self.presence.follow(changes)
+        for unbound in changes.unbound:
+            self.dispatcher.forget(unbound.gateway_sn)
         for callback in self._reloaded:
             callback()
         await self.authenticator.refresh()

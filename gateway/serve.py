@@ -23,6 +23,7 @@ from gateway.config import Config, LimitSettings, Problem, differences, load
 from gateway.errors import ConfigError, DockgateError
 from gateway.operations.configuration import problems_of
 from gateway.runtime import Runtime
+from gateway.store.exclusive import served
 
 if TYPE_CHECKING:
     from gateway.web.server import Admin
@@ -37,7 +38,10 @@ def run(config: Config) -> int:
     """Serve until a signal says stop; returns the exit code. Raises DockgateError when it can't start."""
     logs.configure(config.dockgate.log.level, config.dockgate.log.format)
     _take_descriptors(config.dockgate.limits)
-    return uvloop.run(_serve(config))
+    if not config.dockgate.database.exists():
+        return uvloop.run(_serve(config))  # says so
+    with served(config.dockgate.database):
+        return uvloop.run(_serve(config))
 
 
 def _take_descriptors(limits: LimitSettings) -> None:

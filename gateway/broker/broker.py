@@ -25,7 +25,7 @@ from .delivery import Delivery, Undecided, as_amqtt_has_it
 from .hooks import Hooks
 from .listeners import Listeners
 from .message import Message
-from .session import CLOSED, REFUSAL, Session, SessionLimits
+from .session import CLOSED, DENIED, REFUSAL, Session, SessionLimits
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -302,19 +302,21 @@ class GatewayBroker(Broker):
     # -- refusals
 
     def refused_publish(self, connection: Connection, session: Session, topic: str) -> None:
-        self.metrics.messages.denied.add("publish", "not_allowed")
+        reason = str(session.attributes.pop(DENIED, "not_allowed"))
+        self.metrics.messages.denied.add("publish", reason)
         self._warned.warning(
             (id(connection), "publish"),
             "publish refused: the account may not publish there; dropped",
-            **{logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.TOPIC: topic},
+            **_who(session, topic, reason),
         )
 
     def refused_subscription(self, connection: Connection, session: Session, topic_filter: str) -> None:
-        self.metrics.messages.denied.add("subscribe", "not_allowed")
+        reason = str(session.attributes.pop(DENIED, "not_allowed"))
+        self.metrics.messages.denied.add("subscribe", reason)
         self._warned.warning(
             (id(connection), topic_filter),
             "subscription refused: the account may not receive that, or not all of it",
-            **{logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.TOPIC: topic_filter},
+            **_who(session, topic_filter, reason),
         )
 
     def _dropped(self, count: int) -> None:
@@ -337,3 +339,12 @@ class GatewayBroker(Broker):
             for subscription in session.subscriptions.values():
                 seen.setdefault(subscription.filter, []).append((session, subscription.qos))
         return seen
+
+
+def _who(session: Session, topic: str, reason: str) -> dict[str, Any]:
+    return {
+        logs.ACCOUNT: session.account,
+        logs.CLIENT_ID: session.client_id,
+        logs.TOPIC: topic,
+        logs.REASON: reason,
+    }

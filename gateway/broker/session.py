@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 IDENTITY = "dockgate.identity"
 # Under which it may leave the Reason that CONNACK is to give; without one it is "not authorized".
 REFUSAL = "dockgate.refusal"
+# Under which it may leave why the topic rules said no the last time, for the log.
+DENIED = "dockgate.denied"
 # Under which the broker leaves why the connection has ended, for ``session_closed``.
 CLOSED = "dockgate.closed"
 
