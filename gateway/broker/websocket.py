@@ -42,6 +42,9 @@ class _WebSocketTransport:
         for chunk in self._protocol.data_to_send():
             if chunk:
                 self._transport.write(chunk)
+            elif self._transport.can_write_eof():
+                # Nothing more from us; a full close would reset a client that is still sending, and lose it the reason.
+                self._transport.write_eof()
             else:
                 self._transport.close()
 

@@ -40,12 +40,16 @@ def run(program: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 
 def with_noexec(places: tuple[str, ...], program: Path, home: str) -> subprocess.CompletedProcess[str]:
-    """``--version`` where PLACES are mounted noexec, for this process only. The program lies elsewhere."""
+    """``--version`` where PLACES are mounted noexec, for this process only. The program is called from /mnt, whatever is over it."""
     mounts = " && ".join(f"mount -t tmpfs -o noexec,mode=1777 tmpfs {place}" for place in places)
+    script = f'mount --bind "$0" /mnt && {mounts} && exec env -i {home} /mnt/{program.name} --version'
     return subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec env -i {home} "$0" --version', program],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, program.parent],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_one_file_does_all_of_it(program: Path) -> None:
