@@ -40,7 +40,7 @@ def run(program: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 
 def with_noexec(places: tuple[str, ...], program: Path, home: str) -> subprocess.CompletedProcess[str]:
-    """``--version`` where PLACES are mounted noexec, for this process only. The program is called from /mnt, whatever is over it."""
+    """``--version`` where PLACES are mounted noexec, for this process only. The program is called from /mnt, whatever hides it."""
     mounts = " && ".join(f"mount -t tmpfs -o noexec,mode=1777 tmpfs {place}" for place in places)
     script = f'mount --bind "$0" /mnt && {mounts} && exec env -i {home} /mnt/{program.name} --version'
     return subprocess.run(
