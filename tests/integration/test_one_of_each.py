@@ -68,7 +68,7 @@ def test_after_an_unbind_the_same_request_binds_again(gateway: Any, installation
             first.request("airport_organization_bind", wish, **asked)["data"]["output"]["err_infos"][0]["err_code"] == 0
         )
         installation.dockgate("dock", "unbind", "FIRST1", "--yes")
-        gateway.call(gateway.runtime.catch_up())
+        gateway.call(gateway.runtime.reload())
         assert (
             first.request("airport_organization_bind", wish, **asked)["data"]["output"]["err_infos"][0]["err_code"] == 0
         )
