@@ -39,6 +39,9 @@ class TopicRulesPlugin(BaseTopicPlugin):
             self._authenticator.denied(identity, topic)
         return decision.allow
 
+    def rules_version(self) -> int:
+        return self._directory.version
+
     async def topic_filtering(
         self, *, session: Session | None = None, topic: str | None = None, action: AmqttAction | None = None
     ) -> bool | None:

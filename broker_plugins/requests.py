@@ -6,16 +6,22 @@ comes after the topic rules, and sends through that session's handler; there a r
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amqtt.plugins.base import BasePlugin
 
 from broker_plugins.context import broker_of, identity_of, runtime_of
 from gateway.model import Outcome, OutgoingMessage, Role
+from gateway.topics import Kind, parse_device_topic
 
 if TYPE_CHECKING:
     from amqtt.contexts import BaseContext
     from amqtt.session import IncomingApplicationMessage, Session
+
+
+_OF_DOCKS = frozenset({Kind.REQUESTS, Kind.STATUS, Kind.EVENTS, Kind.STATE})
+_OF_SERVICES = frozenset({Kind.REQUESTS_REPLY})
 
 
 class DockRequestsPlugin(BasePlugin["BaseContext"]):
@@ -27,6 +33,14 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
         if not self._ours:
             # amqtt's plugin manager looks for a method of this name; our broker calls ``intercept``
             self.on_broker_message_broadcast = self._published
+
+    @staticmethod
+    def wants(*, session: Session, topic: str) -> bool:
+        """Telemetry, most of what docks say, is none of it."""
+        identity, device = identity_of(session), parse_device_topic(topic)
+        if identity is None or device is None:
+            return False
+        return device.kind in (_OF_SERVICES if identity.role is Role.SERVICE else _OF_DOCKS)
 
     def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> Outcome | None:
         identity = identity_of(session)
@@ -40,17 +54,11 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
             message.topic,
             bytes(message.data),
             platform_listens=self._listens,
-            reply_later=_Later(self, session),
+            reply_later=session.reply if self._ours else partial(self._send_stock_soon, session),  # type: ignore[attr-defined] # gateway.broker.session.Session
         )
 
     def _listens(self, topic: str) -> bool:
         return bool(self._broker.listens(topic, _can_answer)) if self._ours else False
-
-    def send(self, session: Session, message: OutgoingMessage) -> None:
-        if self._ours:
-            session.reply(message)  # type: ignore[attr-defined] # gateway.broker.session.Session
-        else:
-            runtime_of(self.context).services.tasks.spawn(self._send_stock(session, message), name="reply")
 
     # -- a stock amqtt broker
 
@@ -64,6 +72,9 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
         for reply in outcome.replies if outcome is not None else ():
             await self._send_stock(session, reply)
 
+    def _send_stock_soon(self, session: Session, message: OutgoingMessage) -> None:
+        runtime_of(self.context).services.tasks.spawn(self._send_stock(session, message), name="reply")
+
     async def _send_stock(self, session: Session, message: OutgoingMessage) -> None:
         handler: Any = self._broker.sessions.get(session.client_id, (None, None))[1]
         if handler is not None:
@@ -74,16 +85,3 @@ def _can_answer(session: Session) -> bool:
     """An observer hears a request too, but a dock would wait for it in vain."""
     identity = identity_of(session)
     return identity is not None and identity.role is Role.SERVICE
-
-
-class _Later:
-    """Sends to the session that asked, if it is still there."""
-
-    __slots__ = ("_plugin", "_session")
-
-    def __init__(self, plugin: DockRequestsPlugin, session: Session) -> None:
-        self._plugin = plugin
-        self._session = session
-
-    def __call__(self, message: OutgoingMessage) -> None:
-        self._plugin.send(self._session, message)

@@ -40,6 +40,8 @@ class Changes:
 
 class Directory(FleetView):
     def __init__(self, snapshot: Snapshot) -> None:
+        self.version = 0
+        """Grows with every change of what the topic rules depend on: who hangs on whom, who belongs to whom."""
         self._fill(snapshot)
 
     @classmethod
@@ -66,6 +68,7 @@ class Directory(FleetView):
         return Changes(frozenset(changed), tuple(unbound))
 
     def _fill(self, snapshot: Snapshot) -> None:
+        self.version += 1
         self._accounts = dict(snapshot.accounts)
         self._organizations = dict(snapshot.organizations)
         self._codes = dict(snapshot.codes)
@@ -80,6 +83,7 @@ class Directory(FleetView):
     # -- after own writes ------------------------------------------------------------------------------
 
     def apply_accounts(self, accounts: Iterable[Account]) -> None:
+        self.version += 1
         for account in accounts:
             self._drop_pin(self._accounts.get(account.name))
             self._accounts[account.name] = account
@@ -87,6 +91,7 @@ class Directory(FleetView):
                 self._pinned[account.sn] = account.name
 
     def remove_account(self, name: str) -> None:
+        self.version += 1
         self._drop_pin(self._accounts.pop(name, None))
 
     def _drop_pin(self, account: Account | None) -> None:
@@ -104,13 +109,20 @@ class Directory(FleetView):
 
     def apply_devices(self, devices: Iterable[Device]) -> None:
         for device in devices:
-            self.remove_device(device.sn)
+            before = self._devices.get(device.sn)
+            if before is None or _place(before) != _place(device):
+                self.version += 1
+            self._drop_device(device.sn)
             self._devices[device.sn] = device
             if device.gateway_sn is not None:
                 self._children.setdefault(device.gateway_sn, {})[device.sn] = device
 
     def remove_device(self, sn: str) -> None:
         """Forget one; what hangs on a forgotten dock is handed to ``apply_devices`` as the store returns it."""
+        self.version += 1
+        self._drop_device(sn)
+
+    def _drop_device(self, sn: str) -> None:
         before = self._devices.pop(sn, None)
         if before is not None and before.gateway_sn is not None:
             siblings = self._children[before.gateway_sn]
@@ -192,6 +204,10 @@ class Directory(FleetView):
         return topology.may_claim(
             child, gateway_sn=gateway_sn, gateway_organization_id=self.organization_of(gateway_sn)
         )
+
+
+def _place(device: Device) -> tuple[str | None, str | None, bool]:
+    return device.gateway_sn, device.organization_id, device.is_gateway
 
 
 def _credential(account: Account | None) -> tuple[int, str] | None:

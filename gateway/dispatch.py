@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway import envelope, logs, results
+from gateway.asked import Asked, echo_of, label_of, method_of
 from gateway.envelope import Envelope
 from gateway.errors import DatabaseError, EnvelopeError, MethodError
 from gateway.forwarded import Added, Forwarded
-from gateway.methods import METHODS, NEUTRAL_METHODS, PLATFORM_METHODS, STATUS_METHODS, Handler
+from gateway.methods import METHODS, NEUTRAL_METHODS, STATUS_METHODS, Handler
 from gateway.methods.platform import no_platform, refusal
 from gateway.model import Answered, Identity, Outcome, OutgoingMessage, Reply, Request, Role
 from gateway.recent import Key, Recent, digest_of, key_of
@@ -47,8 +47,7 @@ MAX_UNFINISHED = 16
 MAX_WAITING_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """``final``: decided, and answered the same when repeated; else it failed here and may be tried again."""
 
     reply: Reply
@@ -106,24 +105,22 @@ class Dispatcher:
         except EnvelopeError as error:
             self._unreadable(device.sn, topic, error)
             return _SWALLOWED
-        method = _method_of(kind, parsed)
+        method = method_of(kind, parsed)
         handler = self._handler(kind, method)
         if handler is None:
             may_leave = kind is Kind.REQUESTS and self._settings.unanswered == "platform" and platform_listens(topic)
             key = key_of(device.sn, identity, method, parsed.tid, parsed.data)
-            return self._leave(device.sn, topic, parsed, key, reply_later, may_leave=may_leave)
-        request = Request(
-            gateway_sn=device.sn,
-            identity=identity,
-            method=method or "",
-            data=parsed.data,
-            envelope=parsed.raw,
-            received_at=self._services.clock(),
-        )
+            return self._leave(device.sn, topic, parsed, payload, key, reply_later, may_leave=may_leave)
+        request = Request(device.sn, identity, method or "", parsed.data, parsed.raw, self._services.clock())
         # A topology is taken over again whenever it is told: a dock may come back with the same words after a restart.
         key = None if kind is Kind.STATUS else key_of(device.sn, identity, method, parsed.tid, parsed.data)
+        asked = Asked(request, topic, parsed, payload, key, handler)
+        # Requests of one dock are worked on in the order in which they came. Most end here, without any wait.
+        answer = self._work(asked) if device.sn in self._unfinished else self._begin(asked)
         # A platform wants to know the topology too, and there is no license in it; a request answered here stays here.
-        return Outcome(route=kind is Kind.STATUS, work=self._work(request, topic, parsed, key, handler))
+        if isinstance(answer, Outcome):
+            return answer._replace(route=True) if kind is Kind.STATUS else answer
+        return Outcome(route=kind is Kind.STATUS, work=answer)
 
     def observe(self, identity: Identity, topic: str, payload: bytes) -> None:
         """Learn from a dock's telemetry which aircraft it has; costs next to nothing when it tells nothing new."""
@@ -189,42 +186,55 @@ class Dispatcher:
             return None
         return (STATUS_METHODS if kind is Kind.STATUS else self._methods).get(method)
 
-    async def _work(self, request: Request, topic: str, parsed: Envelope, key: Key | None, handler: Handler) -> Outcome:
+    def _begin(self, asked: Asked) -> Outcome | Coroutine[Any, Any, Outcome]:
+        """The answer if there is one at once, else what has to be awaited for it."""
+        request, key = asked.request, asked.key
         started = perf_counter()  # uvloop's own clock stands still within a turn
-        self._metrics.in_flight += 1
-        try:
-            reply = await self._answer(request, key, handler)
-        finally:
-            self._metrics.in_flight -= 1
-        seconds = perf_counter() - started
-        self._metrics.seconds.observe(_label(request.method), seconds=seconds)
-        return self._reply(topic, parsed, request.method, reply, seconds=seconds)
-
-    async def _answer(self, request: Request, key: Key | None, handler: Handler) -> Reply:
         known = None if key is None else self._recent.get(key)
         if known is not None:
             self._metrics.repeated += 1
-            return known
+            return self._answered(asked, known, started)
         task = None if key is None else self._running.get(key)
         if task is not None:
             self._metrics.repeated += 1
-        elif self._unfinished[request.gateway_sn] >= MAX_UNFINISHED:
+        elif self._unfinished.get(request.gateway_sn, 0) >= MAX_UNFINISHED:
             self._complain(logging.ERROR, request, "too many requests of this dock are unfinished", "unfinished")
-            return self._failure(request)
+            return self._answered(asked, self._failure(request), started)
         else:
-            begun = begin(self._handle(request, handler))
+            begun = begin(self._handle(request, asked.handler))
             if isinstance(begun, Done):
+                outcome = self._answered(asked, begun.value.reply, started)
                 if key is not None and begun.value.final:
-                    self._recent.put(key, begun.value.reply)
-                return begun.value.reply
+                    self._recent.put(key, begun.value.reply, _weight(outcome))
+                return outcome
             task = self._start(request, key, begun)
+        return self._wait_for(task, asked, started)
+
+    async def _work(self, asked: Asked) -> Outcome:
+        """``_begin``, in its turn."""
+        begun = self._begin(asked)
+        return begun if isinstance(begun, Outcome) else await begun
+
+    async def _wait_for(self, task: asyncio.Task[_Answer], asked: Asked, started: float) -> Outcome:
         # The handler is not cancelled: what it has handed to the database may be committed at any moment, and then has
         # to reach the memory too. Its answer is kept for the dock's next try.
-        done, _ = await asyncio.wait({task}, timeout=self._settings.handler_timeout_s)
+        self._metrics.in_flight += 1
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._settings.handler_timeout_s)
+        finally:
+            self._metrics.in_flight -= 1
         if not done:
             self._metrics.timed_out += 1
-            self._complain(logging.ERROR, request, "request not answered within the time limit", "timed_out")
-        return self._failure(request) if not done or task.cancelled() else task.result().reply
+            self._complain(logging.ERROR, asked.request, "request not answered within the time limit", "timed_out")
+        reply = self._failure(asked.request) if not done or task.cancelled() else task.result().reply
+        return self._answered(asked, reply, started)
+
+    def _answered(self, asked: Asked, reply: Reply, started: float) -> Outcome:
+        seconds = perf_counter() - started
+        self._metrics.seconds.observe(label_of(asked.request.method), seconds=seconds)
+        return self._reply(
+            asked.topic, asked.parsed, asked.request.method, reply, payload=asked.payload, seconds=seconds
+        )
 
     def _start(self, request: Request, key: Key | None, rest: Rest[_Answer]) -> asyncio.Task[_Answer]:
         task = self._services.tasks.spawn(finish(rest), name=f"request {request.method}")
@@ -239,7 +249,8 @@ class Dispatcher:
             if key is not None:
                 del self._running[key]
                 if not task.cancelled() and task.result().final:
-                    self._recent.put(key, task.result().reply)
+                    reply = task.result().reply
+                    self._recent.put(key, reply, len(repr(reply.data)))
 
         task.add_done_callback(ended)
         return task
@@ -271,6 +282,7 @@ class Dispatcher:
         gateway_sn: str,
         topic: str,
         parsed: Envelope,
+        payload: bytes,
         key: Key | None,
         reply_later: ReplyLater,
         *,
@@ -279,18 +291,18 @@ class Dispatcher:
         known = None if key is None else self._recent.get(key)
         if known is not None:
             self._metrics.repeated += 1
-            return self._reply(topic, parsed, parsed.method, known)
+            return self._reply(topic, parsed, parsed.method, known, payload=payload)
         refused = refusal(Result.NOT_ANSWERED, self._settings.result_codes)
-        brief = _echo_of(parsed)
+        brief = echo_of(parsed)
         asked_at = perf_counter()
         if may_leave and len(self._message(topic, brief, refused.data).payload) <= MAX_WAITING_BYTES:
 
             def refuse() -> None:
                 if key is not None:
-                    self._recent.put(key, refused)
+                    self._recent.put(key, refused, _weight(None))
                 self._refused_late(gateway_sn, brief.tid)
                 self._seldom.warning(
-                    ("not_answered", gateway_sn, _label(brief.method)),
+                    ("not_answered", gateway_sn, label_of(brief.method)),
                     "no service answered a request in time: refused",
                     **_fields(gateway_sn, brief.method, brief.tid),
                 )
@@ -300,29 +312,46 @@ class Dispatcher:
 
             added = self._forwarded.add(gateway_sn, parsed.method, parsed.tid, parsed.data, refuse)
             if added is Added.NEW:
-                self._metrics.left.add(_label(parsed.method))
-                self._tell(topic, parsed.method, parsed.data, None, 0.0)
+                self._metrics.left.add(label_of(parsed.method))
+                self._tell(topic, parsed.method, payload, None, None, 0.0)
                 return _PASSED_ON
             if added is Added.WAITING:
                 self._metrics.repeated += 1
                 return _SWALLOWED
-        return self._reply(topic, parsed, parsed.method, no_platform(parsed.method, self._settings.result_codes))
+        refused = no_platform(parsed.method, self._settings.result_codes)
+        return self._reply(topic, parsed, parsed.method, refused, payload=payload)
 
     # -- replies and lines
 
     def _reply(
-        self, topic: str, parsed: Envelope, method: str | None, reply: Reply, *, seconds: float = 0.0
+        self,
+        topic: str,
+        parsed: Envelope,
+        method: str | None,
+        reply: Reply,
+        *,
+        payload: bytes | None = None,
+        seconds: float = 0.0,
     ) -> Outcome:
-        self._metrics.answered.add(_label(method), str(reply.result))
-        self._tell(topic, method, parsed.data, reply, seconds)
-        return Outcome(route=False, replies=(self._message(topic, parsed, reply.data),))
+        self._metrics.answered.add(label_of(method), str(reply.result))
+        message = self._message(topic, parsed, reply.data)
+        self._tell(topic, method, payload, reply, message.payload, seconds)
+        return Outcome(False, (message,))  # noqa: FBT003 - the order of the tuple
 
-    def _tell(self, topic: str, method: str | None, data: object, reply: Reply | None, seconds: float) -> None:
+    def _tell(
+        self,
+        topic: str,
+        method: str | None,
+        request: bytes | None,
+        reply: Reply | None,
+        answer: bytes | None,
+        seconds: float,
+    ) -> None:
         device = parse_device_topic(topic) if self._listeners else None
         if device is None:
             return
-        result, answer = (None, None) if reply is None else (reply.result, reply.data)
-        answered = Answered(self._services.clock(), device.sn, method, result, seconds, data, answer)
+        result = None if reply is None else reply.result
+        answered = Answered(self._services.clock(), device.sn, method, result, seconds, request, answer)
         for listener in self._listeners:
             listener(answered)
 
@@ -346,21 +375,9 @@ class Dispatcher:
             _log.error("the cause of the line before", exc_info=cause, extra=fields)
 
 
-def _method_of(kind: Kind, parsed: Envelope) -> str | None:
-    # One method is known on the status topic, and some senders leave its name out (docs/protocol.md 4.1).
-    return "update_topo" if kind is Kind.STATUS and parsed.raw.get("method") is None else parsed.method
-
-
-def _echo_of(parsed: Envelope) -> Envelope:
-    """What a later reply needs, without the data that would be held meanwhile."""
-    return replace(parsed, data=None, raw={key: value for key, value in parsed.raw.items() if key != "data"})
-
-
-def _label(method: str | None) -> str:
-    """A method's name for metrics and keys: a dock can invent any number of others."""
-    if method in METHODS or method in STATUS_METHODS or method in PLATFORM_METHODS:
-        return str(method)
-    return "other"
+def _weight(outcome: Outcome | None) -> int:
+    """What a remembered reply takes, about."""
+    return 64 if outcome is None else len(outcome.replies[0].payload)
 
 
 def _fields(gateway_sn: str, method: str | None, tid: object) -> dict[str, Any]:

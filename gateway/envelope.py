@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Self, cast
 
 import orjson
@@ -23,6 +22,8 @@ MAX_DEPTH: Final = 32
 
 # What a reply repeats as it was sent (docs/protocol.md 1.0).
 _ECHOED: Final = ("tid", "bid", "gateway", "method")
+# What does not come back as it was sent, or might not
+_UNEXACT: Final = frozenset({float, dict, list})
 _NEED_REPLY: Final = re.compile(rb'"need_reply"\s*:\s*(?:1|true)')
 _MAX_PLAIN_DIGITS: Final = 18  # always fits into orjson's 64 bits
 # Keeping the characters of numbers takes a slower parser. Above this size an echoed fraction comes back equal in value
@@ -30,8 +31,7 @@ _MAX_PLAIN_DIGITS: Final = 18  # always fits into orjson's 64 bits
 _MAX_EXACT_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """``raw`` is the whole object; ``tid``, ``bid``, ``data`` are any JSON, None when missing.
 
     ``data`` can hold binding codes, so neither it nor ``raw`` is shown.
@@ -40,8 +40,11 @@ class Envelope:
     method: str | None
     tid: Any
     bid: Any
-    data: Any = field(repr=False)
-    raw: dict[str, Any] = field(repr=False)
+    data: Any
+    raw: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Envelope(method={self.method!r}, tid={self.tid!r}, bid={self.bid!r})"
 
 
 class SubDevice(NamedTuple):
@@ -83,17 +86,14 @@ def parse(payload: bytes) -> Envelope:
         raise EnvelopeError("too_deep", f"the message nests over {MAX_DEPTH} levels")
     if type(raw) is not dict:
         raise EnvelopeError("not_object", "the message is JSON, but not an object")
-    if any(type(raw.get(key)) in (float, dict, list) for key in _ECHOED) and len(payload) <= _MAX_EXACT_BYTES:
+    get = raw.get
+    # spelled out: a loop over _ECHOED costs as much as the parser
+    is_plain = not (_UNEXACT & {type(get("tid")), type(get("bid")), type(get("gateway")), type(get("method"))})
+    if not is_plain and len(payload) <= _MAX_EXACT_BYTES:
         exact = json.loads(payload, parse_float=_Number, parse_int=_whole_number)
         raw.update((key, exact[key]) for key in _ECHOED if key in exact)
-    method = raw.get("method")
-    return Envelope(
-        method=method if type(method) is str else None,
-        tid=raw.get("tid"),
-        bid=raw.get("bid"),
-        data=raw.get("data"),
-        raw=raw,
-    )
+    method = get("method")
+    return Envelope(method if type(method) is str else None, get("tid"), get("bid"), get("data"), raw)
 
 
 def _is_too_deep(value: Any) -> bool:  # noqa: ANN401

@@ -6,12 +6,14 @@ it once; everybody else calls ``logging.getLogger(__name__)`` and hands over fie
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping, MutableMapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -46,6 +48,8 @@ REDACTED = "[redacted]"
 MAX_VALUE_CHARACTERS = 512
 MAX_MESSAGE_CHARACTERS = 4096
 MAX_TRACEBACK_CHARACTERS = 32_768
+# Lines that wait for the end of a turn of the event loop.
+_MOST_WAITING_LINES = 256
 # Deeper than any object we log; what lies deeper is cut off, not searched for secrets.
 _MAX_DEPTH = 6
 
@@ -67,13 +71,15 @@ _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 _BARE_VALUE = re.compile(r"[^\s\"'=\\]+")
+# Prints as it is, in text and in JSON, and has nothing that a secret could stand behind.
+_WORD = re.compile(r"[A-Za-z0-9_./@-]+")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """The fields handed over as ``extra``, in their order."""
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
 
 
 class Redact(logging.Filter):
@@ -86,7 +92,8 @@ class Redact(logging.Filter):
         fields = fields_of(record)
         try:
             for name, value in fields.items():
-                setattr(record, name, _without_secrets(name, value, _MAX_DEPTH))
+                if not _is_harmless(name, value):
+                    setattr(record, name, _without_secrets(name, value, _MAX_DEPTH))
             if isinstance(record.args, Mapping):
                 record.args = {name: _without_secrets(name, value, _MAX_DEPTH) for name, value in record.args.items()}
             message = record.getMessage()
@@ -96,6 +103,15 @@ class Redact(logging.Filter):
                 delattr(record, name)
         record.msg, record.args = redact_text(_cut(message, MAX_MESSAGE_CHARACTERS)), None
         return True
+
+
+def _is_harmless(name: str, value: object) -> bool:
+    """Most values are a short word or a number, and nothing can be hidden in those."""
+    return (
+        (type(value) is str and len(value) <= MAX_VALUE_CHARACTERS and _WORD.fullmatch(value) is not None)
+        or value is None
+        or type(value) is int
+    ) and not tells_a_secret(name)
 
 
 @lru_cache(maxsize=4096)
@@ -155,8 +171,12 @@ def _second(created: int) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    created = int(record.created)
-    return f"{_second(created)}.{int((record.created - created) * 1000):03d}Z"
+    return _written(record.created)
+
+
+def _written(at: float) -> str:
+    second = int(at)
+    return f"{_second(second)}.{int((at - second) * 1000):03d}Z"
 
 
 class _Formatter(logging.Formatter):
@@ -178,12 +198,15 @@ class TextFormatter(_Formatter):
         parts += [
             f"{escape(name)}={_text_value(value)}" for name, value in fields_of(record).items() if value is not None
         ]
-        lines = [" ".join(parts)]
-        lines += [f"    {escape(line)}" for line in self.traceback_of(record).split("\n") if line]
-        return "\n".join(lines)
+        line = " ".join(parts)
+        if not (record.exc_info or record.exc_text or record.stack_info):
+            return line
+        return "\n".join([line, *(f"    {escape(text)}" for text in self.traceback_of(record).split("\n") if text)])
 
 
 def _text_value(value: Any) -> str:  # noqa: ANN401  anything can be logged
+    if type(value) is str and _WORD.fullmatch(value):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
@@ -210,13 +233,53 @@ class JsonFormatter(_Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The one handler of the process; its class is how ``configure`` finds the one of an earlier call."""
+    """The one handler of the process; its class is how ``configure`` finds the one of an earlier call.
+
+    Lines up to ``info`` of one turn of the event loop are written together: for each by itself the kernel would be
+    called. From ``warning`` on, and outside a loop, a line is written at once, behind those that wait.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  logging's rule: no line may end the work that it tells of
+            self.handleError(record)
+            return
+        self.add(line, record.levelno)
+
+    def add(self, line: str, level: int) -> None:
+        """``line`` is ready to be read. Under the handler's lock."""
+        self._waiting.append(line)
+        if level <= logging.INFO and len(self._waiting) < _MOST_WAITING_LINES:
+            if len(self._waiting) > 1:
+                return
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:  # no loop in this thread
+                pass
+            else:
+                return
+        self.flush()
+
+    def flush(self) -> None:
+        with self.lock or nullcontext():
+            if not self._waiting:
+                return
+            text = "\n".join(self._waiting) + "\n"
+            self._waiting.clear()
+            try:
+                self.stream.write(text)
+                self.stream.flush()
+            except (OSError, ValueError):
+                return  # the stream is gone: there is nobody to tell
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
         # logging's own report prints the raw arguments, secrets included
-        if isinstance(sys.exc_info()[1], OSError):
-            return  # the stream is gone: there is nobody to tell
-        self.stream.write(f"a log line of {record.name}:{record.lineno} could not be written\n")
+        self._waiting.append(f"a log line of {record.name} could not be written")
 
 
 def configure(level: str, format: Literal["text", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  the option's name
@@ -229,10 +292,28 @@ def configure(level: str, format: Literal["text", "json"], stream: TextIO | None
     root = logging.getLogger()
     for earlier in [known for known in root.handlers if isinstance(known, _Handler)]:
         root.removeHandler(earlier)
+        earlier.flush()
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _TAMED:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def info(log: logging.Logger, message: str, fields: Mapping[str, Any]) -> None:
+    """``log.info(message, extra=fields)``, without the record where only the handler of ``configure`` would see it: for the
+    lines that come with every connection. ``message`` is the program's own.
+    """
+    if not log.isEnabledFor(logging.INFO):
+        return
+    handlers = log.handlers or logging.root.handlers
+    handler = handlers[0] if len(handlers) == 1 else None
+    if type(handler) is _Handler and type(handler.formatter) is TextFormatter and handler.lock is not None:
+        told = [f"{name}={value}" for name, value in fields.items() if value is not None and _is_harmless(name, value)]
+        if len(told) == sum(value is not None for value in fields.values()):
+            with handler.lock:
+                handler.add(" ".join((_written(time.time()), "info", message, *told)), logging.INFO)
+            return
+    log.info(message, extra=fields)
 
 
 class Bound(logging.LoggerAdapter[logging.Logger]):

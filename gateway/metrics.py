@@ -290,3 +290,28 @@ class Metrics:
                     yield Sample(name, kind, text, value.names, dict(value.values))
                 else:
                     yield Sample(name, kind, text, (), {(): value})
+
+
+class Rates:
+    """How many each second, over the last interval."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._before = self._now()
+        self._at: float | None = None
+        self.per_second: dict[str, float] = dict.fromkeys(self._before, 0.0)
+
+    def _now(self) -> dict[str, int]:
+        return {
+            "received": self._metrics.messages.received,
+            "sent": self._metrics.messages.sent,
+            "requests": self._metrics.requests.answered.total(),
+            "logins": self._metrics.logins.accepted,
+        }
+
+    def measure(self, at: float) -> None:
+        """``at``: seconds of any steady clock."""
+        now = self._now()
+        if self._at is not None and at > self._at:
+            self.per_second = {name: round((now[name] - self._before[name]) / (at - self._at), 1) for name in now}
+        self._before, self._at = now, at

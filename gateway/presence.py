@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.directory import Changes, Directory
 from gateway.errors import DatabaseError
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, Rates
 from gateway.model import AccessStep, Device, Identity, Role
 from gateway.services import EventSink
 from gateway.store import devices, state
@@ -33,6 +33,7 @@ _ORDER = {step: place for place, step in enumerate(AccessStep)}
 FLUSH_S = 1.0
 # The time of the last message is written every so many flushes: with 5,000 docks it is all that there is to write.
 SEEN_EVERY = 5
+_ROWS = 128  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Presence:
         self._flushes = 0
         self._flushing = asyncio.Lock()
         self._failing = False
-        self._rates = _Rates(metrics)
+        self._rates = Rates(metrics)
         self.latest: dict[str, Any] = {}
         """``snapshot`` as it was at the last flush: it costs a look at every dock."""
         for device in directory.devices():
@@ -253,7 +254,7 @@ class Presence:
         await self._write(state.clear)
 
     async def flush(self) -> None:
-        """One transaction. What cannot be written now is written by a later flush."""
+        """A few rows in a transaction, as bindings may share it. What cannot be written now is written by a later flush."""
         async with self._flushing:
             now = self._clock()
             self._seen_at.update(dict.fromkeys(self._heard, now))
@@ -270,7 +271,7 @@ class Presence:
             heartbeat = state.GatewayState(os.getpid(), self._started_at, now, len(self._sessions), self.latest)
             is_written = False
             try:
-                is_written = await self._write(_flush, unknown, rows, heartbeat)
+                is_written = await self._write_all(sorted(unknown), rows, heartbeat)
             finally:
                 if not is_written:
                     self._dirty |= dirty
@@ -278,9 +279,21 @@ class Presence:
                     self._unwritten |= quiet
             self._flushes += 1
 
+    async def _write_all(self, unknown: list[str], rows: list[devices.Presence], heartbeat: state.GatewayState) -> bool:
+        """In pieces: a dock's binding may share the transaction of one."""
+        jobs: list[tuple[Any, ...]] = [(state.heartbeat, heartbeat)]
+        jobs += [
+            (_see_gateways, unknown[at : at + _ROWS], heartbeat.heartbeat_at) for at in range(0, len(unknown), _ROWS)
+        ]
+        jobs += [(devices.flush_presence, rows[at : at + _ROWS]) for at in range(0, len(rows), _ROWS)]
+        for job in jobs:
+            if not await self._write(*job):
+                return False
+        return True
+
     async def _write(self, fn: Callable[..., list[Device] | None], *args: object) -> bool:
         try:
-            seen = await self._store.write(fn, *args)
+            seen = await self._store.write(fn, *args, bulk=True)
         except DatabaseError as error:
             self._metrics.database.failures.add(error.code)
             if not self._failing:
@@ -364,35 +377,5 @@ class Presence:
         fleet.aircraft_online = len(self._aircraft)
 
 
-class _Rates:
-    """How many each second, over the last interval."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._before = self._now()
-        self._at: float | None = None
-        self.per_second: dict[str, float] = dict.fromkeys(self._before, 0.0)
-
-    def _now(self) -> dict[str, int]:
-        return {
-            "received": self._metrics.messages.received,
-            "sent": self._metrics.messages.sent,
-            "requests": self._metrics.requests.answered.total(),
-            "logins": self._metrics.logins.accepted,
-        }
-
-    def measure(self, at: float) -> None:
-        """``at``: seconds of any steady clock."""
-        now = self._now()
-        if self._at is not None and at > self._at:
-            self.per_second = {name: round((now[name] - self._before[name]) / (at - self._at), 1) for name in now}
-        self._before, self._at = now, at
-
-
-def _flush(
-    db: Connection, unknown: set[str], rows: list[devices.Presence], heartbeat: state.GatewayState
-) -> list[Device]:
-    seen = [devices.see_gateway(db, sn, now=heartbeat.heartbeat_at) for sn in sorted(unknown)]
-    devices.flush_presence(db, rows)
-    state.heartbeat(db, heartbeat)
-    return seen
+def _see_gateways(db: Connection, sns: list[str], now: int) -> list[Device]:
+    return [devices.see_gateway(db, sn, now=now) for sn in sns]

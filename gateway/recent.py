@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.model import Identity, Reply
@@ -43,8 +42,7 @@ def digest_of(value: object) -> bytes:
     return hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     reply: Reply
     at: int
     weight: int
@@ -69,7 +67,7 @@ class Recent:
         self._weight_limit = weight
         self._weight = 0
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
-        self._of_dock: dict[str, OrderedDict[Key, None]] = {}
+        self._of_dock: dict[str, dict[Key, None]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -83,14 +81,19 @@ class Recent:
             return None
         return entry.reply
 
-    def put(self, key: Key, reply: Reply) -> None:
-        """Remember ``reply``; what was there before under ``key`` goes, as does whatever no longer fits."""
+    def put(self, key: Key, reply: Reply, weight: int) -> None:
+        """Remember ``reply``; what was there before under ``key`` goes, as does whatever no longer fits.
+
+        ``weight``: its characters, about.
+        """
         if key in self._entries:
             self._forget(key)
-        entry = _Entry(reply, self._clock(), len(repr(reply.data)))
+        entry = _Entry(reply, self._clock(), weight)
         self._entries[key] = entry
-        self._weight += entry.weight
-        mine = self._of_dock.setdefault(key.gateway_sn, OrderedDict())
+        self._weight += weight
+        mine = self._of_dock.get(key.gateway_sn)
+        if mine is None:
+            mine = self._of_dock[key.gateway_sn] = {}
         mine[key] = None
         if len(mine) > self._per_dock:
             self._forget(next(iter(mine)))

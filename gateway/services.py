@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -29,7 +29,7 @@ from gateway.topics import event_topic
 _log = logging.getLogger(__name__)
 
 Publisher = Callable[[str, bytes], None]
-EventListener = Callable[[str, bytes], None]
+EventListener = Callable[[str, Mapping[str, Any]], None]
 
 FLUSH_S = 1.0
 FLUSH_ENTRIES = 256
@@ -39,23 +39,32 @@ DISTINCT = 200
 OTHERS = "(others)"
 # What is kept while the database cannot be written; 10,000 entries are a few megabytes.
 KEPT = 10_000
+# Entries that wait for their repetitions; a fleet that comes back must not fill the memory with them.
+MOST_WINDOWS = 20_000
 
 
 class EventSink:
-    """Says what happened to a dock, as JSON on ``dockgate/events/{gateway_sn}``; silent until there is a publisher."""
+    """Says what happened to a dock, as JSON on ``dockgate/events/{gateway_sn}``; silent until there is a publisher.
+
+    With nobody who listens an event costs next to nothing: it is put into words for who reads them.
+    """
 
     def __init__(self, clock: Callable[[], int], metrics: Metrics) -> None:
         self._clock = clock
         self._metrics = metrics
         self._publish: Publisher | None = None
+        self._has_subscribers: Callable[[], bool] = bool
         self._listeners: list[EventListener] = []
 
-    def set_publisher(self, publish: Publisher | None) -> None:
-        """``publish(topic, payload)`` is called for each event from then on; it must not raise."""
+    def set_publisher(self, publish: Publisher | None, has_subscribers: Callable[[], bool] = lambda: True) -> None:
+        """``publish(topic, payload)`` is called for each event from then on, while ``has_subscribers()``; neither may raise."""
         self._publish = publish
+        self._has_subscribers = has_subscribers
 
     def listen(self, listener: EventListener) -> Callable[[], None]:
-        """``listener(gateway_sn, payload)`` is called for each event, too; quick, and without raising. Returns what ends that."""
+        """``listener(gateway_sn, event)`` is called for each event, too, with the object that is published, not to be changed;
+        quick, and without raising. Returns what ends that.
+        """
         self._listeners.append(listener)
         return partial(self._listeners.remove, listener)
 
@@ -64,11 +73,11 @@ class EventSink:
         if self._publish is None and not self._listeners:
             return
         self._metrics.fleet.events += 1
-        payload = orjson.dumps({"event": event, "sn": gateway_sn, "at": self._clock(), **fields})
-        if self._publish is not None:
-            self._publish(event_topic(gateway_sn), payload)
+        told = {"event": event, "sn": gateway_sn, "at": self._clock(), **fields}
+        if self._publish is not None and self._has_subscribers():
+            self._publish(event_topic(gateway_sn), orjson.dumps(told))
         for listener in self._listeners:
-            listener(gateway_sn, payload)
+            listener(gateway_sn, told)
 
 
 class _Kind(NamedTuple):
@@ -80,13 +89,15 @@ class _Kind(NamedTuple):
 _Key = tuple[_Kind, str]
 
 
-@dataclass(slots=True)
 class _Window:
     """An entry that was written as it is, and what has repeated it since."""
 
-    first_at: int
-    latest: audit.Entry
-    repeats: int = 0
+    __slots__ = ("first_at", "latest", "repeats")
+
+    def __init__(self, entry: audit.Entry) -> None:
+        self.first_at = entry.at
+        self.latest = entry
+        self.repeats = 0
 
 
 class AuditTrail:
@@ -134,17 +145,20 @@ class AuditTrail:
             return
         now = self._clock()
         self._end_windows(now)
-        detail = dict(detail or {})
+        detail = dict(detail) if detail else {}
         # What went well is the same only if all of it is; who is refused may write his name in many ways.
         is_fine = outcome == "ok"
         kind = _Kind(action, outcome, repr(detail) if is_fine else str(detail.get("reason", "")))
         if not is_fine and (kind, target) not in self._open and self._distinct.get(kind, 0) >= DISTINCT:
             target = OTHERS
-        entry = audit.Entry(at=now, actor=actor, action=action, target=target, outcome=outcome, detail=detail)
+        entry = audit.Entry(now, actor, action, target, outcome, detail)
         window = self._open.get((kind, target))
         if window is None:
-            self._open[kind, target] = _Window(now, entry)
-            self._distinct[kind] = self._distinct.get(kind, 0) + 1
+            self._open[kind, target] = _Window(entry)
+            if not is_fine:
+                self._distinct[kind] = self._distinct.get(kind, 0) + 1
+            if len(self._open) > MOST_WINDOWS:
+                self._end_oldest()
             self._append(entry)
         else:
             window.repeats += 1
@@ -175,16 +189,19 @@ class AuditTrail:
     def _end_windows(self, now: int | None) -> None:
         """End those that are over at ``now``; None ends all."""
         while self._open:
-            (kind, target), window = next(iter(self._open.items()))
-            if now is not None and now - window.first_at < COLLAPSE_MS:
+            if now is not None and now - next(iter(self._open.values())).first_at < COLLAPSE_MS:
                 return
-            del self._open[kind, target]
+            self._end_oldest()
+
+    def _end_oldest(self) -> None:
+        (kind, _), window = self._open.popitem(last=False)
+        if kind in self._distinct:
             self._distinct[kind] -= 1
             if self._distinct[kind] == 0:
                 del self._distinct[kind]
-            if window.repeats:
-                told = {**window.latest.detail, "count": window.repeats, "since": window.first_at}
-                self._append(replace(window.latest, detail=told))
+        if window.repeats:
+            told = {**window.latest.detail, "count": window.repeats, "since": window.first_at}
+            self._append(window.latest._replace(detail=told))
 
     async def _flush_until_idle(self) -> None:
         while not self._closed and (self._pending or any(window.repeats for window in self._open.values())):
@@ -200,7 +217,7 @@ class AuditTrail:
             return
         entries, self._pending = self._pending, []
         try:
-            await self._store.write(audit.append, entries)
+            await self._store.write(audit.append, entries, bulk=True)
         except DatabaseError as error:
             self._pending = (entries + self._pending)[:KEPT]
             self._metrics.failures.add(error.code)

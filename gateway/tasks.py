@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Generator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 _log = logging.getLogger(__name__)
@@ -38,9 +37,13 @@ class Rest(Generic[T]):
                 return result
 
 
-@dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    value: T
+    """The coroutine has ended."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
 
 
 def begin(coroutine: Coroutine[Any, Any, T]) -> Done[T] | Rest[T]:

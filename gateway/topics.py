@@ -64,7 +64,8 @@ SHARE_PREFIX: Final = "$share/"
 _SYS_KINDS: Final = frozenset({Kind.STATUS, Kind.STATUS_REPLY})
 _KINDS: Final = {("sys" if kind in _SYS_KINDS else "thing", kind.value): kind for kind in Kind}
 _SN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_EVENTS: Final = "dockgate/events/"
+EVENT_ROOT: Final = "dockgate"
+_EVENTS: Final = f"{EVENT_ROOT}/events/"
 _LONGEST_DEVICE_TOPIC: Final = len("thing/product/") + 64 + len("/") + max(len(kind) for kind in Kind)
 # What 2,000 docks with an aircraft each publish on: 8 + 3 topics. Beyond it a topic costs 0.8 microseconds, not more.
 _PARSED_TOPICS: Final = 32_768

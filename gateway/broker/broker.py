@@ -18,6 +18,7 @@ from amqtt.events import BrokerEvents
 
 from gateway import logs
 from gateway.model import Action
+from gateway.topics import EVENT_ROOT
 
 from .admission import Admission
 from .codec.packets import Connect, Properties, Reason, Will
@@ -87,7 +88,7 @@ class GatewayBroker(Broker):
         await self.hooks.fire_and_wait(BrokerEvents.PRE_START)
         await self.listening.open()
         self._ticker = self.tasks.spawn(self._tick(), name="broker clock")
-        self.runtime.services.events.set_publisher(self.publish)
+        self.runtime.services.events.set_publisher(self.publish, lambda: self.delivery.router.reaches(EVENT_ROOT))
         self.runtime.on_reload(self.drop_outdated)
         await self.hooks.fire_and_wait(BrokerEvents.POST_START)
 
@@ -192,9 +193,10 @@ class GatewayBroker(Broker):
         """CONNACK is out."""
         self.metrics.connections.opened += 1
         self.metrics.connections.open += 1
-        _log.info(
+        logs.info(
+            _log,
             "connected",
-            extra={
+            {
                 logs.ACCOUNT: session.account,
                 logs.CLIENT_ID: session.client_id,
                 logs.ADDRESS: connection.address,
@@ -211,9 +213,10 @@ class GatewayBroker(Broker):
         self.metrics.connections.open -= 1
         cause = connection.reason.name.lower() if connection.reason is not None else "connection_lost"
         self.metrics.connections.closed.add(cause)
-        _log.info(
+        logs.info(
+            _log,
             "disconnected",
-            extra={logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.REASON: cause},
+            {logs.ACCOUNT: session.account, logs.CLIENT_ID: session.client_id, logs.REASON: cause},
         )
         session.attributes[CLOSED] = cause
         self.hooks.closed(session)

@@ -147,7 +147,9 @@ class Connection(asyncio.Protocol):
             self.fail(self._framer.error)
             return
         # What comes while a packet is judged waits in the network: a stranger's login must not cost memory.
-        self._set_reading(reading=not waiting and not self.held)
+        reading = not waiting and not self.held
+        if reading != self._reading:
+            self._set_reading(reading=reading)
 
     def _set_reading(self, *, reading: bool) -> None:
         if reading == self._reading or self._transport is None or self._transport.is_closing():

@@ -5,8 +5,6 @@ Order: packets of one connection are handled one after another; one that has to 
 
 from __future__ import annotations
 
-import logging
-from collections import deque
 from collections.abc import Coroutine
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -14,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 from amqtt.events import BrokerEvents
 from amqtt.session import IncomingApplicationMessage
 
-from gateway import logs
 from gateway.contacts import Filter
-from gateway.model import Action, Outcome
-from gateway.tasks import Done, Rest, begin
+from gateway.model import Action
 from gateway.topics import SHARE_PREFIX, is_valid_filter, split_share
 
 from .codec import v311
@@ -38,17 +34,22 @@ from .codec.packets import (
     Unsubscribe,
 )
 from .codec.strings import check_topic
+from .errands import Errands
 from .first_contact import facts_of
 from .message import Message
+from .verdicts import Verdicts
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .hooks import Intercept
     from .session import Session
-
-_log = logging.getLogger(__name__)
 
 # Topics that one connection may give a number to (MQTT 5, 3.2.2.3.8): more than a dock has.
 TOPIC_ALIASES = 32
+
+
+def _as_amqtt_has_it(publish: Publish) -> IncomingApplicationMessage:
+    return IncomingApplicationMessage(publish.packet_id, publish.topic, publish.qos, publish.payload, publish.retain)
 
 
 class Exchange:
@@ -58,8 +59,8 @@ class Exchange:
         "_aliases",
         "_errands",
         "_maximum_packet_size",
-        "_running",
         "_said",
+        "_verdicts",
         "broker",
         "codec",
         "congested",
@@ -78,8 +79,8 @@ class Exchange:
         self._aliases: dict[int, str] = {}
         self._maximum_packet_size = connect.maximum_packet_size
         self._said = facts_of(connect, listener=connection.listener, tls=session.ssl_object)
-        self._errands: deque[Coroutine[Any, Any, Outcome] | Rest[Outcome]] = deque()
-        self._running = False
+        self._errands = Errands(connection, session, self.broker.tasks, self.broker.limits.requests_waiting)
+        self._verdicts = Verdicts(self.broker.hooks, session)
         session.link = self
         self.broker.note_contact(session, self._said)
 
@@ -127,11 +128,8 @@ class Exchange:
 
     # -- PUBLISH
 
-    def _unalias(self, publish: Publish) -> None:
+    def _unalias(self, publish: Publish, alias: int) -> None:
         """MQTT 5, 3.3.2.3.4: a topic may be given a number once and be called by it from then on."""
-        alias = publish.topic_alias
-        if alias is None:
-            return
         if alias > TOPIC_ALIASES:
             raise MqttError(Reason.TOPIC_ALIAS_INVALID, f"topic alias {alias}, at most {TOPIC_ALIASES} are taken")
         if publish.topic:
@@ -146,7 +144,13 @@ class Exchange:
         self.connection.spent_messages += 1
         if self.connection.spent_messages > limits.messages_per_second:
             raise MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more messages a second than limits.messages_per_second")
-        self._unalias(publish)
+        if publish.topic_alias is not None:
+            self._unalias(publish, publish.topic_alias)
+        if not publish.qos and (intercepts := self._verdicts.known(publish.topic)) is not None:
+            undecided = self._accepted(publish, intercepts)
+            if undecided is not None:
+                self.connection.later(undecided, name="deliver")
+            return
         check_topic(publish.topic)  # [MQTT-3.3.2-2]
         is_too_long = len(publish.topic) > limits.topic_bytes or publish.topic.count("/") >= limits.topic_levels
         if is_too_long or publish.topic.startswith("$"):  # those are the server's own (4.7.2)
@@ -175,7 +179,7 @@ class Exchange:
         """Pass on or drop, then acknowledge. A refused message is acknowledged all the same: 3.1.1 has no other way (3.3.5)."""
         undecided = None
         if allowed:
-            undecided = self._accepted(publish)
+            undecided = self._accepted(publish, self._verdicts.remember(publish.topic))
         else:
             self.broker.refused_publish(self.connection, self.session, publish.topic)
         if publish.qos:
@@ -191,82 +195,30 @@ class Exchange:
             return None
         return undecided
 
-    def _accepted(self, publish: Publish) -> Coroutine[Any, Any, None] | None:
+    def _accepted(self, publish: Publish, intercepts: tuple[Intercept, ...]) -> Coroutine[Any, Any, None] | None:
         broker = self.broker
         broker.metrics.messages.received += 1
-        incoming = IncomingApplicationMessage(
-            publish.packet_id, publish.topic, publish.qos, publish.payload, publish.retain
+        message = Message(
+            publish.topic,
+            publish.payload,
+            qos=publish.qos,
+            retain=publish.retain,
+            properties=publish.properties,
+            source=self.session.client_id,
+            expires_at=None if publish.properties is None else broker.expiry_of(publish.properties),
+            plain=publish.plain,
         )
         route = True
-        for outcome in broker.hooks.intercept(self.session, incoming):
+        for outcome in broker.hooks.intercept(intercepts, self.session, message):
             route = route and outcome.route
             if outcome.work is not None:
-                self._errand(outcome.work)
+                self._errands.add(outcome.work)
             for reply in outcome.replies:
                 self.session.reply(reply)
         for event in (BrokerEvents.MESSAGE_RECEIVED, BrokerEvents.MESSAGE_BROADCAST):
             if broker.hooks.listens(event):
-                broker.hooks.fire(event, client_id=self.session.client_id, message=incoming)
-        if not route:
-            return None
-        return broker.pass_on(
-            Message(
-                publish.topic,
-                publish.payload,
-                qos=publish.qos,
-                retain=publish.retain,
-                properties=publish.properties,
-                source=self.session.client_id,
-                expires_at=broker.expiry_of(publish.properties),
-            )
-        )
-
-    # -- work that plugins leave for later, in order
-
-    def _errand(self, work: Coroutine[Any, Any, Outcome]) -> None:
-        if not self._running:
-            begun = self._begin(work)
-            if isinstance(begun, Done):
-                self._reply(begun.value)
-                return
-            self._running = True
-            self._errands.append(begun)
-            self.broker.tasks.spawn(self._run_errands(), name=f"requests {self.session.client_id}")
-        else:
-            self._errands.append(work)
-        if len(self._errands) >= self.broker.limits.requests_waiting:
-            self.connection.hold()
-
-    def _begin(self, work: Coroutine[Any, Any, Outcome]) -> Done[Outcome] | Rest[Outcome]:
-        try:
-            return begin(work)
-        except Exception:  # noqa: BLE001 - a plugin's fault is not the client's
-            _log.exception("a plugin failed on a request", extra={logs.CLIENT_ID: self.session.client_id})
-            return Done(Outcome(route=False))
-
-    def _reply(self, outcome: Outcome) -> None:
-        for reply in outcome.replies:
-            self.session.reply(reply)
-
-    async def _run_errands(self) -> None:
-        try:
-            while self._errands:
-                work = self._errands[0]
-                try:
-                    outcome = await work
-                except Exception:  # noqa: BLE001 - see _begin
-                    _log.exception("a plugin failed on a request", extra={logs.CLIENT_ID: self.session.client_id})
-                    outcome = Outcome(route=False)
-                del self._errands[0]
-                self._reply(outcome)
-                if len(self._errands) < self.broker.limits.requests_waiting:
-                    self.connection.release()
-        finally:
-            self._running = False
-            for left in self._errands:  # the gateway stops
-                if not isinstance(left, Rest):
-                    left.close()
-            self._errands.clear()
+                broker.hooks.fire(event, client_id=self.session.client_id, message=_as_amqtt_has_it(publish))
+        return broker.pass_on(message) if route else None
 
     # -- SUBSCRIBE, UNSUBSCRIBE
 

@@ -6,7 +6,9 @@ go on; they are called one after another, in the order of the events. With no ju
 Beside amqtt's own API a plugin may offer, all synchronous and quick:
 
 - ``topic_filtering_now(session, topic, action) -> bool | None``: the answer if it is known at once, None to be asked the usual way;
+- ``rules_version() -> int``: while it is the same, so are the answers of ``topic_filtering_now`` to one session;
 - ``intercept(session, message) -> Outcome | None``: an accepted publish; may answer it, keep it from subscribers, or both;
+- ``wants(session, topic) -> bool``: whether ``intercept`` is to be called for that topic, the same for one login at all times;
 - ``session_opened(session)`` and ``session_closed(session)``: told before any message of that session, and after the last.
 """
 
@@ -25,10 +27,10 @@ from gateway.model import Action, Outcome
 
 if TYPE_CHECKING:
     from amqtt.plugins.manager import PluginManager
-    from amqtt.session import IncomingApplicationMessage
 
     from gateway.tasks import Tasks
 
+    from .message import Message
     from .session import Session
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ _ACTIONS = {
 
 @runtime_checkable
 class Interceptor(Protocol):
-    def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> Outcome | None: ...
+    def intercept(self, *, session: Session, message: Message) -> Outcome | None: ...
 
 
 @runtime_checkable
@@ -58,6 +60,7 @@ class SessionObserver(Protocol):
 
 
 Now = Callable[..., bool | None]
+Intercept = Callable[..., Outcome | None]
 
 
 async def _in_a_task(plugin: BasePlugin[Any]) -> None:
@@ -68,12 +71,19 @@ async def _in_a_task(plugin: BasePlugin[Any]) -> None:
         await asyncio.sleep(0)
 
 
+def _name_of(intercept: Intercept) -> str:
+    return type(getattr(intercept, "__self__", intercept)).__name__
+
+
 class Hooks:
     def __init__(self, manager: PluginManager[Any], tasks: Tasks) -> None:
         self._plugins = list(manager.plugins)
         self._auth = [plugin for plugin in self._plugins if isinstance(plugin, BaseAuthPlugin)]
         self._topic = [plugin for plugin in self._plugins if isinstance(plugin, BaseTopicPlugin)]
         self._now = [cast("Now | None", getattr(plugin, "topic_filtering_now", None)) for plugin in self._topic]
+        versions = [cast("Callable[[], int] | None", getattr(plugin, "rules_version", None)) for plugin in self._topic]
+        self._versions = [version for version in versions if version is not None]
+        self._may_remember = bool(versions) and None not in versions
         self._interceptors = [plugin for plugin in self._plugins if isinstance(plugin, Interceptor)]
         self._session_observers = [plugin for plugin in self._plugins if isinstance(plugin, SessionObserver)]
         self._events: asyncio.Queue[tuple[BrokerEvents, dict[str, Any]]] = asyncio.Queue(_EVENTS_WAITING)
@@ -85,6 +95,13 @@ class Hooks:
         self.lost_events = 0
 
     # -- judges
+
+    def rules_version(self) -> int | None:
+        """While it is the same, so are the answers of ``allowed_now`` to one session and topic. None: that can't be said."""
+        if not self._may_remember:
+            return None
+        versions = self._versions
+        return versions[0]() if len(versions) == 1 else sum(version() for version in versions)
 
     async def authenticate(self, session: Session) -> bool:
         """Amqtt's rule: every plugin that has an opinion says yes, and at least one has one."""
@@ -137,13 +154,27 @@ class Hooks:
 
     # -- interceptors
 
-    def intercept(self, session: Session, message: IncomingApplicationMessage) -> list[Outcome]:
+    def intercepts_of(self, session: Session, topic: str) -> tuple[Intercept, ...]:
+        """The ``intercept`` of each plugin that wants what this session publishes there."""
+        return tuple(plugin.intercept for plugin in self._interceptors if self._wants(plugin, session, topic))
+
+    @staticmethod
+    def _wants(plugin: Interceptor, session: Session, topic: str) -> bool:
+        asked = cast("Callable[..., bool] | None", getattr(plugin, "wants", None))
+        try:
+            return asked is None or asked(session=session, topic=topic)
+        except Exception:  # noqa: BLE001 - the wall
+            _log.exception("a plugin failed: it gets the message", extra={"plugin": type(plugin).__name__})
+            return True
+
+    @staticmethod
+    def intercept(intercepts: tuple[Intercept, ...], session: Session, message: Message) -> list[Outcome]:
         outcomes = []
-        for plugin in self._interceptors:
+        for intercept in intercepts:
             try:
-                outcome = plugin.intercept(session=session, message=message)
+                outcome = intercept(session=session, message=message)
             except Exception:  # noqa: BLE001 - the wall
-                _log.exception("a plugin failed on a message", extra={"plugin": type(plugin).__name__})
+                _log.exception("a plugin failed on a message", extra={"plugin": _name_of(intercept)})
                 continue
             if outcome is not None:
                 outcomes.append(outcome)

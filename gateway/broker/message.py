@@ -24,7 +24,9 @@ class Message:
         properties: Properties | None = None,
         source: str | None = None,
         expires_at: float | None = None,
+        plain: bytes | None = None,
     ) -> None:
+        """``plain``: what ``plain()`` would make, if it is there already."""
         self.topic = topic
         self.topic_bytes = topic.encode()
         self.payload = payload
@@ -33,7 +35,12 @@ class Message:
         self.properties = properties
         self.source = source
         self.expires_at = expires_at
-        self._plain: bytes | None = None
+        self._plain = plain
+
+    @property
+    def data(self) -> bytes:
+        """As amqtt's plugin API calls it."""
+        return self.payload
 
     def properties_at(self, now: float) -> Properties | None:
         """What goes out with it: the expiry is what is left of it, in whole seconds (MQTT 5, 3.3.2.3.3)."""

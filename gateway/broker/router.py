@@ -6,6 +6,7 @@ It holds no message and decides no right: what a session may receive is asked of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -54,9 +55,12 @@ class Router(Generic[S]):
         self._exact: dict[str, dict[S, Subscription]] = {}
         self._root: _Node[S] = _Node()
         self._wildcards = 0
+        self._roots: Counter[str] = Counter()  # first levels of the filters, those of shared ones too
         self._groups: dict[tuple[str, str], _Group[S]] = {}
         self._shared: Router[_Group[S]] | None = None
         self.count = 0
+        self.version = 0
+        """Grows with every change that ``is_named`` does not tell of: of filters with wildcards, and of shared ones."""
 
     def subscribe(self, session: S, subscription: Subscription) -> bool:
         """Add or replace; True when the session had no subscription with this filter."""
@@ -67,9 +71,11 @@ class Router(Generic[S]):
         assert holder is not None  # noqa: S101 - created above
         fresh = session not in holder
         holder[session] = subscription
+        self.version += _is_wild(topic_filter)
         if fresh:
             self.count += 1
             self._wildcards += _is_wild(topic_filter)
+            self._roots[_root_of(topic_filter)] += 1
         return fresh
 
     def unsubscribe(self, session: S, topic_filter: str) -> bool:
@@ -80,7 +86,9 @@ class Router(Generic[S]):
         if holder is None or holder.pop(session, None) is None:
             return False
         self.count -= 1
+        self.version += _is_wild(topic_filter)
         self._wildcards -= _is_wild(topic_filter)
+        self._uproot(topic_filter)
         self._prune(topic_filter)
         return True
 
@@ -103,6 +111,21 @@ class Router(Generic[S]):
             return []
         groups = [group for group, _ in self._shared.match(topic)]
         return [list(group.members.items()) if look_only else group.order() for group in groups]
+
+    def is_named(self, topic: str) -> bool:
+        """Whether somebody has subscribed to exactly this topic."""
+        return topic in self._exact
+
+    def reaches(self, root: str) -> bool:
+        """Whether a filter may match a topic whose first level is ``root``: for who would rather not make the message."""
+        roots = self._roots
+        return root in roots or "+" in roots or "#" in roots
+
+    def _uproot(self, topic_filter: str) -> None:
+        root = _root_of(topic_filter)
+        self._roots[root] -= 1
+        if not self._roots[root]:
+            del self._roots[root]
 
     # -- the trie
 
@@ -161,12 +184,14 @@ class Router(Generic[S]):
     # -- shared subscriptions
 
     def _share(self, session: S, name: str, topic_filter: str, subscription: Subscription) -> bool:
+        self.version += 1
         group = self._groups.get((name, topic_filter))
         if group is None:
             group = self._groups[name, topic_filter] = _Group(topic_filter)
             if self._shared is None:
                 self._shared = Router()
             self._shared.subscribe(group, Subscription(topic_filter, 0))
+            self._roots[_root_of(topic_filter)] += 1
         fresh = session not in group.members
         group.members[session] = subscription
         self.count += fresh
@@ -177,11 +202,17 @@ class Router(Generic[S]):
         if group is None or group.members.pop(session, None) is None:
             return False
         self.count -= 1
+        self.version += 1
         if not group.members:
             del self._groups[name, topic_filter]
+            self._uproot(topic_filter)
             if self._shared is not None:
                 self._shared.unsubscribe(group, topic_filter)
         return True
+
+
+def _root_of(topic_filter: str) -> str:
+    return topic_filter.partition("/")[0]
 
 
 def _is_wild(topic_filter: str) -> bool:

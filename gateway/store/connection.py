@@ -65,6 +65,7 @@ class WorkerConnection(aiosqlite.Connection):
 class _Job:
     fn: Callable[[sqlite3.Connection], Any]
     durable: bool
+    bulk: bool
     future: asyncio.Future[Any]
 
 
@@ -168,19 +169,22 @@ class Store:
         /,
         *args: Any,  # noqa: ANN401
         durable: bool = False,
+        bulk: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> T:
         """Run ``fn(db, …)`` in a transaction; its result comes out once committed, and what it raises undoes it alone.
 
         ``durable``: on the disk before the result is out (``synchronous=FULL``): a power cut cannot take it back.
-        Jobs that wait while a commit runs share the next transaction. Results come out in the order of the calls, so
-        callers may apply them to memory as they come; a reload that must not overtake them goes through ``write`` too.
+        Jobs that wait while a commit runs share the next transaction. Results come out in the order in which the jobs
+        were done, so callers may apply them to memory as they come; a reload that must not overtake them goes through
+        ``write`` too. That is the order of the calls, but for ``bulk``: many rows that nobody waits for. Only one such
+        job goes into a transaction, and the others let those pass that a dock waits for.
         """
         self._require_open()
         if self._writer is None:
             raise DatabaseUnwritableError(f"{self.path}: it was opened for reading only")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Job(partial(_call, fn, args, kwargs), durable, future))
+        self._waiting.append(_Job(partial(_call, fn, args, kwargs), durable, bulk, future))
         if self._drain_task is None:
             self._drain_task = self._tasks.spawn(self._drain(self._writer), name="store writer")
         return await future
@@ -307,7 +311,18 @@ def _call(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], d
 
 
 def _take(waiting: deque[_Job]) -> list[_Job]:
-    return [waiting.popleft() for _ in range(min(len(waiting), _MAX_BATCH))]
+    taken: list[_Job] = []
+    passed: list[_Job] = []
+    has_bulk = False
+    while waiting and len(taken) < _MAX_BATCH:
+        job = waiting.popleft()
+        if job.bulk and has_bulk:
+            passed.append(job)
+            continue
+        has_bulk = has_bulk or job.bulk
+        taken.append(job)
+    waiting.extendleft(reversed(passed))
+    return taken
 
 
 def _require_usable(path: Path, *, create: bool, write: bool) -> None:

@@ -5,6 +5,7 @@ Names: https://prometheus.io/docs/practices/naming
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,7 @@ BESIDES = (
         "MQTT connections that are logged in now, by listener and MQTT version.",
     ),
     (f"{PREFIX}_docks", "gauge", ("step",), "Docks by how far they have come."),
+    (f"{PREFIX}_event_loop_tasks", "gauge", (), "Tasks on the event loop now; one that never ends would show here."),
     (f"{PREFIX}_database_commits_total", "counter", (), "Transactions that were committed."),
     (f"{PREFIX}_database_jobs_total", "counter", (), "Jobs that shared those transactions."),
     (
@@ -118,6 +120,9 @@ def _of_the_gateway(context: Context) -> Iterator[Metric]:
     for step in AccessStep:
         docks.add_metric((step.value,), steps.get(step.value, 0))
     yield docks
+
+    tasks = f"{PREFIX}_event_loop_tasks"
+    yield GaugeMetricFamily(tasks, _TEXTS[tasks], value=len(asyncio.all_tasks()))
 
     store = context.runtime.services.store
     for name, value in (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OF_ONE_DOCK = 32
 MOST_BYTES = 16 * 1024 * 1024
 MOST_OF_ONE = 8 * 1024
+_OVERHEAD = 512  # what an entry takes beside what was said
 _MOST_VALUES = 200
 _MOST_CHARACTERS = 200
 _MOST_DEPTH = 8
@@ -34,47 +35,69 @@ class RequestLog:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self._of: OrderedDict[str, deque[bytes]] = OrderedDict()  # by SN, the one that asked last comes last
+        self._of: OrderedDict[str, deque[Answered]] = OrderedDict()  # by SN, the one that asked last comes last
         self._bytes = 0
 
     def note(self, answered: Answered) -> None:
-        """For ``Dispatcher.listen``."""
-        line = {
-            "at": iso(answered.at),
-            "sn": answered.sn,
-            "method": None if answered.method is None else answered.method[:_METHOD_CHARACTERS],
-            "result": answered.result,
-            "ms": round(answered.seconds * 1000, 1),
-        }
-        try:
-            self.channel.tell(answered.sn, orjson.dumps(line))
-            # As it was, secrets too: what is in this memory is in the directory's as well. Redacting costs more than
-            # all the rest of a request, and is done for who reads.
-            entry = orjson.dumps({**line, "request": answered.request, "reply": answered.reply})
-            if len(entry) > MOST_OF_ONE:  # nobody shall push out with one what others have asked
-                entry = orjson.dumps({**line, "request": redacted(answered.request), "reply": redacted(answered.reply)})
-            self._keep(answered.sn, entry)
-        except (TypeError, ValueError):  # what orjson can't write, as a lone surrogate in a dock's words
-            return
+        """For ``Dispatcher.listen``. Kept as it was, secrets too: what is in this memory is in the directory's as well, and
+        taking them out costs more than all the rest of a request. That is done for who reads.
+        """
+        self.channel.tell(answered.sn, answered)
+        if _size(answered) > MOST_OF_ONE:  # nobody shall push out with one what others have asked
+            answered = answered._replace(request=_shortened(answered.request), reply=_shortened(answered.reply))
+        self._keep(answered)
 
     def of(self, sn: str) -> list[dict[str, Any]]:
         """The latest of one dock, oldest first."""
-        return [_without_secrets(orjson.loads(entry)) for entry in self._of.get(sn, ())]
+        return [
+            {**_line(answered), "request": _shown(answered.request), "reply": _shown(answered.reply)}
+            for answered in self._of.get(sn, ())
+        ]
 
-    def _keep(self, sn: str, entry: bytes) -> None:
-        own = self._of.setdefault(sn, deque())
-        self._of.move_to_end(sn)
-        own.append(entry)
-        self._bytes += len(entry)
+    def _keep(self, answered: Answered) -> None:
+        own = self._of.get(answered.sn)
+        if own is None:
+            own = self._of[answered.sn] = deque()
+        else:
+            self._of.move_to_end(answered.sn)
+        own.append(answered)
+        self._bytes += _size(answered)
         if len(own) > OF_ONE_DOCK:
-            self._bytes -= len(own.popleft())
+            self._bytes -= _size(own.popleft())
         while self._bytes > MOST_BYTES:
             _, oldest = self._of.popitem(last=False)
-            self._bytes -= sum(map(len, oldest))
+            self._bytes -= sum(map(_size, oldest))
 
 
-def _without_secrets(entry: dict[str, Any]) -> dict[str, Any]:
-    return {**entry, "request": redacted(entry["request"]), "reply": redacted(entry["reply"])}
+def rendered(answered: Answered) -> bytes:
+    """The line for ``RequestLog.channel``."""
+    return orjson.dumps(_line(answered))
+
+
+def _line(answered: Answered) -> dict[str, Any]:
+    return {
+        "at": iso(answered.at),
+        "sn": answered.sn,
+        "method": None if answered.method is None else answered.method[:_METHOD_CHARACTERS],
+        "result": answered.result,
+        "ms": round(answered.seconds * 1000, 1),
+    }
+
+
+def _size(answered: Answered) -> int:
+    return _OVERHEAD + len(answered.request or b"") + len(answered.reply or b"")
+
+
+def _data(message: bytes | None) -> Any:  # noqa: ANN401 - any JSON
+    return None if message is None else orjson.loads(message).get("data")
+
+
+def _shown(message: bytes | None) -> Any:  # noqa: ANN401 - any JSON
+    return redacted(_data(message))
+
+
+def _shortened(message: bytes | None) -> bytes | None:
+    return None if message is None else orjson.dumps({"data": redacted(_data(message))})
 
 
 def redacted(value: object) -> Any:  # noqa: ANN401 - any JSON

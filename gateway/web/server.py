@@ -28,7 +28,7 @@ from gateway.web.context import CatchUp, Context
 from gateway.web.door import Door
 from gateway.web.errors import HttpError
 from gateway.web.limits import Buckets
-from gateway.web.requests import RequestLog
+from gateway.web.requests import RequestLog, rendered
 from gateway.web.sessions import Sessions
 from gateway.web.streams import Channel
 
@@ -66,7 +66,7 @@ class Admin:
             callers=Buckets(settings.requests_per_second, clock=clock),
             addresses=Buckets(settings.requests_per_second, clock=clock),
             events=Channel(metrics),
-            requests=RequestLog(Channel(metrics)),
+            requests=RequestLog(Channel(metrics, rendered)),
             catching_up=CatchUp(runtime),
             check=check,
             worker=self._worker,

@@ -10,8 +10,9 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from gateway.web.errors import BusyError
 
@@ -28,18 +29,18 @@ BEAT_S = 10.0
 _RETRY_MS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(NamedTuple):
     number: int
     sn: str
-    data: bytes
+    fact: Any
 
 
 class Channel:
-    """One kind of thing that happens. ``tell`` is given JSON on one line."""
+    """One kind of thing that happens. ``render`` makes one line of JSON of what ``tell`` was given, for who reads it."""
 
-    def __init__(self, metrics: Http) -> None:
+    def __init__(self, metrics: Http, render: Callable[[Any], bytes] = orjson.dumps) -> None:
         self._metrics = metrics
+        self._render = render
         self._readers: set[Reader] = set()
         self._latest: deque[Happening] = deque(maxlen=KEPT)
         self._number = 0
@@ -47,9 +48,10 @@ class Channel:
         self._run = secrets.token_hex(4)
         self._is_closed = False
 
-    def tell(self, sn: str, data: bytes) -> None:
+    def tell(self, sn: str, fact: Any) -> None:  # noqa: ANN401 - what ``render`` takes
+        """``fact`` is not to be changed any more."""
         self._number += 1
-        happening = Happening(self._number, sn, data)
+        happening = Happening(self._number, sn, fact)
         self._latest.append(happening)
         for reader in self._readers:
             reader.take(happening)
@@ -91,7 +93,8 @@ class Channel:
                 if lost:
                     yield b'event: lost\ndata: {"lost":%d}\n\n' % lost
                 for happening in happenings:
-                    yield b"id: %s-%d\ndata: %s\n\n" % (self._run.encode(), happening.number, happening.data)
+                    data = self._render(happening.fact)
+                    yield b"id: %s-%d\ndata: %s\n\n" % (self._run.encode(), happening.number, data)
                 if not happenings and not reader.is_over:
                     if not await may_go_on():
                         return

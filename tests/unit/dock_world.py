@@ -139,9 +139,11 @@ class World:
     async def outcome(
         self, payload: bytes, *, dock: str = DOCK1, kind: Kind = Kind.REQUESTS, sn: str = ""
     ) -> Outcome | None:
-        """What the broker acts on in the end: of ``work``, if there is any, only its own outcome counts."""
+        """What the broker acts on in the end: whether the message is passed on is said at once, the replies may come later."""
         outcome = self.publish(payload, dock=dock, kind=kind, sn=sn)
-        return await outcome.work if outcome is not None and outcome.work is not None else outcome
+        if outcome is None or outcome.work is None:
+            return outcome
+        return (await outcome.work)._replace(route=outcome.route)
 
     async def reply(self, payload: bytes, *, dock: str = DOCK1, kind: Kind = Kind.REQUESTS) -> dict[str, Any]:
         """The one reply, as JSON."""

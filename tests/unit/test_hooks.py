@@ -13,10 +13,10 @@ from amqtt.contexts import Action as AmqttAction
 from amqtt.contexts import BaseContext
 from amqtt.events import BrokerEvents
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin
-from amqtt.session import IncomingApplicationMessage
 
 from gateway.broker import hooks as hooks_module
 from gateway.broker.hooks import Hooks
+from gateway.broker.message import Message
 from gateway.broker.session import Session
 from gateway.model import Action, Outcome
 from gateway.tasks import Tasks
@@ -75,7 +75,7 @@ class Listener(BasePlugin[BaseContext]):
         if isinstance(self.answer, Exception):
             raise self.answer
 
-    def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> Outcome | None:
+    def intercept(self, *, session: Session, message: Message) -> Outcome | None:
         self.heard.append((self.name, session, message))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -204,12 +204,12 @@ def test_a_topic_needs_the_yes_of_all(answers: list[Any], allowed: bool, action:
 
 def test_what_interceptors_answer_is_collected_in_their_order() -> None:
     heard: Asked = []
-    message = IncomingApplicationMessage(None, "t", 0, b"", False)
+    message = Message("t", b"")
     answers: list[Any] = [Outcome(route=False), None, FAULT, Outcome(route=True)]
     plugins: list[BasePlugin[Any]] = [Listener(heard, str(index), answer) for index, answer in enumerate(answers)]
 
     async def offer(hooks: Hooks) -> list[Outcome]:
-        return hooks.intercept(SESSION, message)
+        return hooks.intercept(hooks.intercepts_of(SESSION, "t"), SESSION, message)
 
     assert with_hooks(plugins, offer) == [answers[0], answers[3]]
     assert heard == [(str(index), SESSION, message) for index in range(4)]
@@ -229,7 +229,7 @@ def test_each_plugin_is_told_of_a_session_though_another_fails() -> None:
 def test_plugins_that_only_judge_are_not_told_of_messages() -> None:
     async def offer(hooks: Hooks) -> list[Outcome]:
         hooks.opened(SESSION)
-        return hooks.intercept(SESSION, IncomingApplicationMessage(None, "t", 0, b"", False))
+        return hooks.intercept(hooks.intercepts_of(SESSION, "t"), SESSION, Message("t", b""))
 
     assert with_hooks([Auth([], answer=True), Topics([], answer=True)], offer) == []
 

@@ -32,15 +32,15 @@ def reply(text: str = "x") -> Reply:
 
 def test_what_was_answered_is_found_again() -> None:
     recent = Recent(Clock())
-    recent.put(key("1"), reply("a"))
+    recent.put(key("1"), reply("a"), 1)
     assert recent.get(key("1")) == reply("a")
     assert recent.get(key("2")) is None
 
 
 def test_a_later_answer_takes_the_place_of_the_earlier_one() -> None:
     recent = Recent(Clock())
-    recent.put(key("1"), reply("a"))
-    recent.put(key("1"), reply("b"))
+    recent.put(key("1"), reply("a"), 1)
+    recent.put(key("1"), reply("b"), 1)
     assert recent.get(key("1")) == reply("b")
     assert len(recent) == 1
 
@@ -74,7 +74,7 @@ def test_keys_have_a_fixed_size() -> None:
 def test_answers_are_forgotten_when_they_are_old() -> None:
     clock = Clock()
     recent = Recent(clock, keep_ms=100)
-    recent.put(key("1"), reply())
+    recent.put(key("1"), reply(), 1)
     clock.now += 99
     assert recent.get(key("1")) is not None
     clock.now += 1
@@ -86,17 +86,17 @@ def test_old_answers_go_with_the_next_new_one() -> None:
     clock = Clock()
     recent = Recent(clock, keep_ms=100)
     for tid in range(10):
-        recent.put(key(tid, sn=f"D{tid}"), reply())
+        recent.put(key(tid, sn=f"D{tid}"), reply(), 1)
     clock.now += 100
-    recent.put(key("new"), reply())
+    recent.put(key("new"), reply(), 1)
     assert len(recent) == 1
 
 
 def test_a_dock_pushes_out_its_own_answers_only() -> None:
     recent = Recent(Clock(), per_dock=3)
-    recent.put(key("kept", sn="E"), reply())
+    recent.put(key("kept", sn="E"), reply(), 1)
     for tid in range(5):
-        recent.put(key(tid), reply())
+        recent.put(key(tid), reply(), 1)
     assert [recent.get(key(tid)) is not None for tid in range(5)] == [False, False, True, True, True]
     assert recent.get(key("kept", sn="E")) is not None
 
@@ -104,16 +104,16 @@ def test_a_dock_pushes_out_its_own_answers_only() -> None:
 def test_in_total_the_oldest_goes() -> None:
     recent = Recent(Clock(), total=3)
     for tid in range(5):
-        recent.put(key(tid, sn=f"D{tid}"), reply())
+        recent.put(key(tid, sn=f"D{tid}"), reply(), 1)
     assert [recent.get(key(tid, sn=f"D{tid}")) is not None for tid in range(5)] == [False, False, True, True, True]
 
 
 def test_heavy_answers_are_limited_by_weight() -> None:
     recent = Recent(Clock(), weight=10_000)
     for tid in range(20):
-        recent.put(key(tid, sn=f"D{tid}"), reply("x" * 3_000))
+        recent.put(key(tid, sn=f"D{tid}"), reply("x" * 3_000), 3_000)
     assert len(recent) == 3
-    recent.put(key("huge"), reply("x" * 20_000))
+    recent.put(key("huge"), reply("x" * 20_000), 20_000)
     assert len(recent) == 0
-    recent.put(key("light"), reply())
+    recent.put(key("light"), reply(), 1)
     assert recent.get(key("light")) is not None

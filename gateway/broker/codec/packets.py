@@ -117,6 +117,8 @@ class Publish:
     packet_id: int = 0
     properties: Properties | None = None
     topic_alias: int | None = None
+    # the packet itself, if a receiver of 3.1.1 can be sent the same at QoS 0
+    plain: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from .framing import variable_length
+from .framing import length_of_length, variable_length
 from .packets import (
     Connack,
     Connect,
@@ -98,13 +98,14 @@ def _decode_publish(packet: bytes, header: int) -> Publish:
     if qos == 3:
         raise malformed("PUBLISH with QoS 3 [MQTT-3.3.1-4]")
     topic, position = text_at(packet, header)
-    packet_id = 0
+    if not qos and first & 0x08:
+        raise malformed("DUP with QoS 0 [MQTT-3.3.1-2]")
     if qos:
         packet_id = packet_id_at(packet, position)
         position += 2
-    elif first & 0x08:
-        raise malformed("DUP with QoS 0 [MQTT-3.3.1-2]")
-    return Publish(topic, packet[position:], qos, bool(first & 0x01), bool(first & 0x08), packet_id)
+        return Publish(topic, packet[position:], qos, bool(first & 0x01), bool(first & 0x08), packet_id)
+    is_plain = first == 0x30 and header == 1 + length_of_length(len(packet) - header)
+    return Publish(topic, packet[position:], retain=bool(first & 0x01), plain=packet if is_plain else None)
 
 
 def _decode_subscribe(packet: bytes, header: int) -> Subscribe:

@@ -108,17 +108,17 @@ def test_who_comes_back_is_told_what_he_missed(site: Any) -> None:
     tell = site.gateway.admin.context.events.tell
     with reading(api, "/events") as events:
         for number in range(3):
-            site.gateway.ask(lambda number=number: tell("A", b'{"n":%d}' % number))
+            site.gateway.ask(lambda number=number: tell("A", {"n": number}))
         assert [events.event()["n"] for _ in range(3)] == [0, 1, 2]
         first = events.last_id
-    site.gateway.ask(lambda: tell("B", b'{"n":3}'))
+    site.gateway.ask(lambda: tell("B", {"n": 3}))
     with reading(api, "/events", **{"Last-Event-ID": first}) as events:
         assert events.event()["n"] == 3
     with reading(api, "/events?sn=B", **{"Last-Event-ID": f"{first.partition('-')[0]}-1"}) as events:
         assert events.event()["n"] == 3
     for unknown in ("0-1", "x", "", "1-9999999999"):
         with reading(api, "/events", **{"Last-Event-ID": unknown}) as events:
-            site.gateway.ask(lambda: tell("B", b'{"n":4}'))
+            site.gateway.ask(lambda: tell("B", {"n": 4}))
             assert events.event()["n"] == 4
 
 
@@ -128,7 +128,7 @@ def test_a_slow_reader_loses_the_oldest_and_is_told(site: Any, monkeypatch: pyte
 
     def flood() -> None:
         for number in range(25):
-            channel.tell("A", b'{"n":%d}' % number)
+            channel.tell("A", {"n": number})
 
     with reading(site.api("read"), "/events") as events:
         site.gateway.ask(flood)
