@@ -2,8 +2,9 @@
 #   make run    serve from this clone (first run: make run INIT='--host 192.0.2.10')
 #   make demo   a gateway and a simulated dock on loopback, through the whole access
 #   make test   all tests     make lint   style, types, import contract
-#   make man    manual pages from the commands, into build/man
+#   make man    manual pages from the commands, into build/man     make docs   the documentation as a site, into build/docs
 #   make binary the program as one file, dist/dockgate     make deb   a Debian package     make sbom   what is in them
+#   make proof  promises against attacks, soak, limits and fuzz, in their long form (docs/reliability.md)
 #   make bench  dockgate beside others (bench/README.md): make bench SCENARIO=accesses BENCH_ARGS=--quick
 
 PYTHON ?= python3
@@ -14,13 +15,14 @@ INIT ?=
 PYTEST_ARGS ?=
 # Empty: all scenarios
 SCENARIO ?=
+PROOF ?=
 BENCH_ARGS ?=
 # What the tests speak to dockgate with, from Debian
-DEBIAN := mosquitto mosquitto-clients $(BUILD)
+DEBIAN := mosquitto mosquitto-clients openssl $(BUILD)
 # What the one file and the package are made and tried with
 BUILD := binutils gcc libc6-dev zlib1g-dev dpkg passwd init-system-helpers util-linux python3
 
-.PHONY: run demo test lint man bench debian binary deb sbom clean
+.PHONY: run demo test lint man docs bench proof debian binary deb sbom clean
 .DEFAULT_GOAL := run
 
 $(VENV)/runtime: pyproject.toml requirements.lock
@@ -67,8 +69,15 @@ bench/aedes/node_modules/.package-lock.json: bench/aedes/package-lock.json
 bench: $(VENV)/dev debian bench/aedes/node_modules/.package-lock.json
 	$(BIN)/python bench/run.py $(SCENARIO) $(BENCH_ARGS)
 
+# hours; PROOF=network or another part alone (docs/reliability.md)
+proof: $(VENV)/dev
+	$(BIN)/python -m proof $(PROOF)
+
 man: $(VENV)/runtime
 	$(BIN)/python packaging/man/pages.py build/man
+
+docs: $(VENV)/dev
+	$(BIN)/mkdocs build --quiet --strict
 
 binary: $(VENV)/dev
 	$(BIN)/python packaging/binary/build.py

@@ -50,10 +50,13 @@ class TopicRulesPlugin(BaseTopicPlugin):
             return False
         wanted = Action(action.value)
         decision = decide(identity, wanted, topic, self._directory)
-        if decision.pin_sn is None:
-            return decision.allow
-        pinned = await self._authenticator.pin(identity, decision.pin_sn)
-        if isinstance(pinned, Denied):
-            return False
-        session.attributes[IDENTITY] = pinned
-        return decide(pinned, wanted, topic, self._directory).allow
+        if decision.pin_sn is not None:
+            pinned = await self._authenticator.pin(identity, decision.pin_sn)
+            if isinstance(pinned, Denied):
+                session.attributes[DENIED] = str(pinned.reason)
+                return False
+            session.attributes[IDENTITY] = pinned
+            decision = decide(pinned, wanted, topic, self._directory)
+        if not decision.allow and wanted is not Action.RECEIVE:
+            session.attributes[DENIED] = str(decision.reason)
+        return decision.allow

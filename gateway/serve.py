@@ -6,6 +6,7 @@ SIGTERM and SIGINT end it cleanly; SIGHUP reads certificates and the database's 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from gateway import logs, renewal
+from gateway import logs, pki, renewal
 from gateway.broker.broker import GatewayBroker
 from gateway.broker.tls import server_context
-from gateway.config import Config, LimitSettings, Problem, differences, load
+from gateway.config import Config, Problem, differences, load
 from gateway.errors import ConfigError, DockgateError
 from gateway.operations.configuration import problems_of
 from gateway.runtime import Runtime
@@ -32,29 +33,38 @@ _log = logging.getLogger(__name__)
 
 # Descriptors besides those of the connections that may be there: database, log, signals, listeners.
 _OWN_DESCRIPTORS = 256
+_NOTIFY_S = 0.1
+# Fewer than a large site has docks, with their platforms.
+_FEW_CONNECTIONS = 2_000
+# How often memory that is free goes back to the system.
+_TRIM_S = 60.0
 
 
 def run(config: Config) -> int:
     """Serve until a signal says stop; returns the exit code. Raises DockgateError when it can't start."""
     logs.configure(config.dockgate.log.level, config.dockgate.log.format)
-    _take_descriptors(config.dockgate.limits)
+    _take_descriptors(config)
     if not config.dockgate.database.exists():
         return uvloop.run(_serve(config))  # says so
     with served(config.dockgate.database):
         return uvloop.run(_serve(config))
 
 
-def _take_descriptors(limits: LimitSettings) -> None:
-    """Each connection takes a descriptor, and the usual soft limit is 1,024."""
+def _take_descriptors(config: Config) -> None:
+    """Each connection takes a descriptor, and the usual soft limit is 1,024. Who finds none waits in the kernel's queue."""
+    limits = config.dockgate.limits
     wanted = limits.connections + limits.pending_connections + _OWN_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    if most < wanted:
+    room = most - _OWN_DESCRIPTORS
+    # The default of limits.connections is a ceiling that few sites come near: falling short of it is no news
+    is_meant = config.source_of("limits.connections") != "default"
+    if room < limits.connections and (is_meant or room < _FEW_CONNECTIONS):
         _log.warning(
-            "%d file descriptors for %d connections: some may find no room (ulimit -n, LimitNOFILE=)",
-            most,
+            "this machine lets the gateway hold %d connections, and limits.connections is %d (ulimit -n, LimitNOFILE=)",
+            room,
             limits.connections,
         )
 
@@ -63,6 +73,7 @@ async def _serve(config: Config) -> int:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_LoopErrors(loop))
     stop = asyncio.Event()
+    await asyncio.to_thread(_settle_certificates, config)
     runtime = await Runtime.build(config)
     try:
         broker = build_broker(config, runtime)
@@ -90,6 +101,7 @@ async def _serve(config: Config) -> int:
             gc.freeze()
             # Connections are made of a few hundred objects each, and none is part of a cycle for long.
             gc.set_threshold(50_000, 20, 100)
+            runtime.services.tasks.spawn(_give_memory_back(_TRIM_S), name="memory")
             notify("READY=1")
             if interval := watchdog_interval_s():
                 runtime.services.tasks.spawn(_keep_watchdog_quiet(interval), name="watchdog")
@@ -103,7 +115,18 @@ async def _serve(config: Config) -> int:
             await broker.shutdown()
     finally:
         await runtime.close()
+    _log.info("stopped")
     return 0
+
+
+def _settle_certificates(config: Config) -> None:
+    """A kill between the two files of a pair must not keep the gateway from starting."""
+    for directory in dict.fromkeys(one.certfile.parent for one in config.listeners.values() if one.certfile):
+        try:
+            if pki.settle(directory):
+                _log.warning("the change of the server certificate that was interrupted is finished now")
+        except DockgateError as error:  # what cannot be used is told where it is used
+            _log.error("the server certificate: %s", error)
 
 
 def build_broker(config: Config, runtime: Runtime) -> GatewayBroker:
@@ -198,6 +221,7 @@ def notify(message: str) -> None:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(_NOTIFY_S)  # docks must not wait for a systemd that does not read
             channel.sendto(message.encode(), address)
     except OSError as error:
         _log.warning("systemd could not be told %s: %s", message, error)
@@ -216,6 +240,16 @@ async def _keep_watchdog_quiet(interval_s: float) -> None:
     while True:
         notify("WATCHDOG=1")
         await asyncio.sleep(interval_s)
+
+
+async def _give_memory_back(interval_s: float) -> None:
+    """The C library keeps what was freed in between what is used, and a storm over TLS frees some 250 kB for each connection: a
+    gateway that has gone through it would hold most of that for good (malloc_trim(3), which only glibc has).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while trim is not None:
+        await asyncio.sleep(interval_s)
+        trim(0)
 
 
 class _LoopErrors:

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 Publisher = Callable[[str, bytes], None]
 EventListener = Callable[[str, Mapping[str, Any]], None]
 
-FLUSH_S = 1.0
+# An operator who looks sees a refusal within the second, and a burst still shares its transactions.
+FLUSH_S = 0.2
 FLUSH_ENTRIES = 256
 COLLAPSE_MS = 60_000
 # Strangers choose the names in refused logins: this many of one kind in a window are told apart, more are counted.

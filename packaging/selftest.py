@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ class Trial:
     folder: Path
     before: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    reload: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Of the gateway that is served."""
 
     def __post_init__(self) -> None:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -69,46 +73,62 @@ class Trial:
         return json.loads(self.run("--config", str(self.config), "-o", "json", *words, stdin=stdin))
 
     @contextlib.contextmanager
-    def served(self) -> Iterator[set[str]]:
+    def served(self, **environment: str) -> Iterator[set[str]]:
         """The gateway, from its READY=1 to its end; what else it told systemd meanwhile is in the set afterwards."""
         told: set[str] = set()
+        (self.folder / "notify").unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
             ear.bind(str(self.folder / "notify"))
             (self.folder / "notify").chmod(0o777)
-            ear.settimeout(30)
+            heard: queue.Queue[str] = queue.Queue()
+            threading.Thread(target=_listen, args=(ear, heard, told), daemon=True).start()
             log = self.folder / "log"
             with log.open("wb") as to:
                 process = subprocess.Popen(
                     self.words("--config", str(self.config), "serve"), stdout=to, stderr=to, cwd=self.folder,
-                    env={**self.environment, "NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": "200000"},
+                    env={
+                        **self.environment, **environment, "NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": "200000",
+                    },
                 )  # fmt: skip
-            try:
-                _hear(ear, "READY=1", told, log)
-                yield told
+
+            def reload() -> None:
                 process.send_signal(signal.SIGHUP)
-                _hear(ear, "RELOADING=1", told, log)
-                _hear(ear, "READY=1", told, log)
-                _hear(ear, "WATCHDOG=1", told, log)
+                _hear(heard, "RELOADING=1", log)
+                _hear(heard, "READY=1", log)
+
+            self.reload = reload
+            try:
+                _hear(heard, "READY=1", log)
+                yield told
+                reload()
+                _hear(heard, "WATCHDOG=1", log)
                 process.send_signal(signal.SIGTERM)
-                _hear(ear, "STOPPING=1", told, log)
+                _hear(heard, "STOPPING=1", log)
                 if (code := process.wait(30)) != 0:
                     raise FailedError(f"serve ended with {code}: {log.read_text()}")
             finally:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
+                with contextlib.suppress(OSError):
+                    ear.shutdown(socket.SHUT_RD)
 
 
-def _hear(ear: socket.socket, wanted: str, told: set[str], log: Path) -> None:
-    heard, latest = "", time.monotonic() + 30
-    while heard != wanted:
-        try:
-            heard = ear.recv(4096).decode()
-        except TimeoutError:
-            heard = ""
-        if time.monotonic() > latest:  # keepalives may go on for ever
-            raise FailedError(f"serve never said {wanted}: {log.read_text()}")
-        told.add(heard)
+def _listen(ear: socket.socket, heard: queue.Queue[str], told: set[str]) -> None:
+    """Read at once, as systemd does; "" is the end."""
+    with contextlib.suppress(OSError):
+        while word := ear.recv(4096).decode():
+            told.add(word)
+            heard.put(word)
+
+
+def _hear(heard: queue.Queue[str], wanted: str, log: Path) -> None:
+    latest = time.monotonic() + 30
+    while (left := latest - time.monotonic()) > 0:  # keepalives may go on for ever
+        with contextlib.suppress(queue.Empty):
+            if heard.get(timeout=left) == wanted:
+                return
+    raise FailedError(f"serve never said {wanted}: {log.read_text()}")
 
 
 def free_port() -> int:

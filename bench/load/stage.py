@@ -140,6 +140,7 @@ class Gathering(Quiet):
         self.lost = 0
         self.took_s = 0.0
         self.connected = 0  # when it was over, all in or not
+        self._is_over = False
         self._started = 0.0
 
     @property
@@ -169,6 +170,8 @@ class Gathering(Quiet):
         async def usher() -> None:
             for number in numbers:
                 await self._come(number)
+                if self._is_over:
+                    return
 
         ushers = [loop.create_task(usher()) for _ in range(min(at_once, self._count))]
         try:
@@ -179,10 +182,9 @@ class Gathering(Quiet):
         finally:
             self.took_s = loop.time() - self._started
             self.connected = len(self.docks)
-            left = [*ushers, *self._retries]
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            self._is_over = True
+            # Not cancelled: a handshake that is broken off would leave its socket to the collector
+            await asyncio.gather(*ushers, *self._retries)
 
     async def _come(self, number: int) -> None:
         dock = self._stage.dock(number, self)
@@ -191,9 +193,13 @@ class Gathering(Quiet):
             self._again(number)
 
     def _again(self, number: int) -> None:
+        if self._is_over:
+            return
+
         async def later() -> None:
             await asyncio.sleep(_RETRY_S)
-            await self._come(number)
+            if not self._is_over:
+                await self._come(number)
 
         task = asyncio.get_running_loop().create_task(later())
         self._retries.add(task)
@@ -202,6 +208,9 @@ class Gathering(Quiet):
     # -- dock.Listener
 
     def subscribed(self, dock: Dock) -> None:
+        if self._is_over:
+            dock.leave()
+            return
         self.docks[dock.sn] = dock
         self.seconds.append(asyncio.get_running_loop().time() - self._started)
         if len(self.docks) == self._count:

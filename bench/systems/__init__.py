@@ -10,6 +10,7 @@ from .dockgate import Dockgate
 from .floor import Floor
 from .mosquitto import Mosquitto
 from .stock_amqtt import StockAmqtt
+from .watched import WatchedDockgate
 
 __all__ = ["DEFAULT", "SYSTEMS", "Seeds", "System", "make", "missing"]
 
@@ -17,6 +18,8 @@ SYSTEMS: Final[dict[str, tuple[type[System], dict[str, Any]]]] = {
     "dockgate": (Dockgate, {}),
     # each access has to write to the disk whose dock the account is, too
     "dockgate-untied": (Dockgate, {"ties": False}),
+    # with the console open in a browser
+    "dockgate-watched": (WatchedDockgate, {}),
     "amqtt": (StockAmqtt, {}),
     # a loop that amqtt itself does not choose
     "amqtt-uvloop": (StockAmqtt, {"loop": "uvloop"}),

@@ -45,7 +45,9 @@ def create(
     database = config.dockgate.database
     parts = parts_of(config)
     if all(part.role is not Role.DATABASE for part in parts):
-        raise DatabaseError(f"{database}: there is no database", hint="dockgate init --dir DIR")
+        raise DatabaseError(
+            f"{database}: there is no database", hint="dockgate backup restore FILE, or dockgate init --dir NEW"
+        )
     # Beside the database, and not where the archive goes: that may be a stick, where a copy in the clear has no place
     with (
         writing(database.parent),

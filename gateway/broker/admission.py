@@ -204,6 +204,7 @@ class Admission:
             )
             connection.abort()
         for connection in self:
+            connection.rate = connection.spent_messages
             connection.spent_messages = connection.spent_bytes = 0
             if connection.exchange is None and now - connection.opened_at > _DECIDED_S:
                 self._metrics.refused.add("undecided")

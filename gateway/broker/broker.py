@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amqtt.broker import Broker, RetainedApplicationMessage
@@ -235,6 +235,23 @@ class GatewayBroker(Broker):
                 session.link.connection.close(Reason.ADMINISTRATIVE_ACTION)
             else:
                 self.table.end(session)
+
+    def connections(self) -> Iterator[tuple[Session, Connection]]:
+        """Of logged-in clients, for who looks or disconnects; it costs a look at each."""
+        for connection in self.admission:
+            if connection.exchange is not None:
+                yield connection.exchange.session, connection
+
+    def kick(self, sn: str) -> int:
+        """Close the connections of a dock; returns how many. It may come back."""
+        of_dock = [
+            connection
+            for session, connection in self.connections()
+            if session.identity is not None and session.identity.sn == sn
+        ]
+        for connection in of_dock:
+            connection.close(Reason.ADMINISTRATIVE_ACTION)
+        return len(of_dock)
 
     # -- messages
 

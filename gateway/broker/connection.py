@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self.address, self.port = origin or ("", 0)
         self.opened_at = self.heard_at = broker.now
         self.spent_bytes = self.spent_messages = 0  # since the last tick
+        self.rate = 0  # messages in the last second, for who looks
         self.keepalive_limit_s: float | None = None
         self.congested_at: float | None = None  # since when the peer does not read as fast as we write
         self.codec: ModuleType = v311

@@ -5,7 +5,7 @@ Order: packets of one connection are handled one after another; one that has to 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from gateway.contacts import Filter
 from gateway.model import Action
 from gateway.topics import SHARE_PREFIX, is_valid_filter, split_share
 
+from .aliases import Aliases
 from .codec import v311
 from .codec.packets import (
     Auth,
@@ -37,6 +38,7 @@ from .codec.strings import check_topic
 from .errands import Errands
 from .first_contact import facts_of
 from .message import Message
+from .session import DENIED
 from .verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Exchange:
 
     __slots__ = (
         "_aliases",
+        "_encode",
         "_errands",
         "_maximum_packet_size",
         "_said",
@@ -78,6 +81,9 @@ class Exchange:
         self.graceful = False  # DISCONNECT came: no will (3.1.2.5)
         self._aliases: dict[int, str] = {}
         self._maximum_packet_size = connect.maximum_packet_size
+        self._encode: Callable[..., bytes] = codec.publish
+        if connect.topic_alias_maximum:
+            self._encode = Aliases(connect.topic_alias_maximum, connect.maximum_packet_size).publish
         self._said = facts_of(connect, listener=connection.listener, tls=session.ssl_object)
         self._errands = Errands(connection, session, self.broker.tasks, self.broker.limits.requests_waiting)
         self._verdicts = Verdicts(self.broker.hooks, session)
@@ -245,9 +251,11 @@ class Exchange:
             return Reason.TOPIC_FILTER_INVALID
         return None
 
-    @staticmethod
-    def _grant(subscription: Subscription, *, allowed: bool) -> Reason:
-        return Reason(subscription.qos) if allowed else Reason.NOT_AUTHORIZED
+    def _grant(self, subscription: Subscription, *, allowed: bool) -> Reason:
+        """A plugin that says no without saying why may have failed, or not wish to tell: 0x80 is for that (MQTT 5, 3.9.3)."""
+        if allowed:
+            return Reason(subscription.qos)
+        return Reason.NOT_AUTHORIZED if DENIED in self.session.attributes else Reason.UNSPECIFIED_ERROR
 
     async def _judge_subscribe(self, subscribe: Subscribe) -> None:
         answers = []
@@ -322,7 +330,7 @@ class Exchange:
             self.broker.metrics.messages.sent += 1
             transport.write(message.plain())
             return True
-        packet: bytes = self.codec.publish(
+        packet = self._encode(
             message.topic_bytes,
             message.payload,
             qos=qos,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import struct
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ _V1_LONGEST = 107  # with its line end, section 2.1
 _V2_HEAD = struct.Struct("!12sBBH")
 # Address block and whatever else a proxy adds (TLVs); ours are read over, so a bound is all that matters.
 _V2_LONGEST = _V2_HEAD.size + 2048
+
+# Both addresses and ports of a family: unspecified, IPv4, IPv6, UNIX (section 2.2).
+_ADDRESS_BYTES = {0: 0, 1: 12, 2: 36, 3: 216}
+_PORT = re.compile(rb"0|[1-9][0-9]{0,4}")  # without zeros in front (section 2.1)
 
 # The rest of a header that came in pieces: what is there already keeps the socket readable, so waiting means looking again.
 _AGAIN_S = 0.01
@@ -81,14 +86,14 @@ def _version_1(data: bytes) -> ProxyHeader | None:
         return ProxyHeader(end + 2)
     if len(words) != 6 or words[1] not in {b"TCP4", b"TCP6"}:
         raise ProxyError("a PROXY line that is not understood")
+    family = ipaddress.IPv4Address if words[1] == b"TCP4" else ipaddress.IPv6Address
     try:
-        address = ipaddress.ip_address(words[2].decode("ascii"))
-        port = int(words[4])
+        address, _ = (family(word.decode("ascii")) for word in words[2:4])
     except ValueError:
-        raise ProxyError("a PROXY line with an address that is none") from None
-    if address.version != (4 if words[1] == b"TCP4" else 6) or not 0 <= port <= 65_535:
-        raise ProxyError("a PROXY line whose address does not fit its family")
-    return ProxyHeader(end + 2, str(address), port)
+        raise ProxyError("a PROXY line with an address that is none, or of another family") from None
+    if b"%" in words[2] or not all(_PORT.fullmatch(word) and int(word) <= 65_535 for word in words[4:]):
+        raise ProxyError("a PROXY line with a port or a zone that none has")
+    return ProxyHeader(end + 2, str(address), int(words[4]))
 
 
 def _version_2(data: bytes) -> ProxyHeader | None:
@@ -104,9 +109,13 @@ def _version_2(data: bytes) -> ProxyHeader | None:
         return None
     if version_command & 0x0F == 0:  # LOCAL: a health check of the proxy's own
         return ProxyHeader(length)
+    if family >> 4 not in _ADDRESS_BYTES or family & 0x0F > 2:
+        raise ProxyError(f"a PROXY header of the unknown family 0x{family:02x}")
+    if size < _ADDRESS_BYTES[family >> 4]:
+        raise ProxyError(f"a PROXY header of family 0x{family:02x} with {size} bytes, too few for its addresses")
     body = data[_V2_HEAD.size : length]
-    if family == 0x11 and size >= 12:
+    if family == 0x11:
         return ProxyHeader(length, str(ipaddress.IPv4Address(body[:4])), int.from_bytes(body[8:10], "big"))
-    if family == 0x21 and size >= 36:
+    if family == 0x21:
         return ProxyHeader(length, str(ipaddress.IPv6Address(body[:16])), int.from_bytes(body[32:34], "big"))
-    return ProxyHeader(length)  # UNSPEC, UNIX: the connection is to be taken as it is (section 2.2)
+    return ProxyHeader(length)  # UNSPEC, UNIX, not TCP: the connection is to be taken as it is (section 2.2)

@@ -149,6 +149,27 @@ def disable(ctx: typer.Context, name: Name, output: Output = None) -> None:
     _switch(Cli.of(ctx, output), name, enabled=False)
 
 
+@app.command(
+    "unpin", epilog=example("dockgate account unpin dock-7", "dockgate account unpin dock-7 --sn 7CTDM7100B1234")
+)
+def unpin(
+    ctx: typer.Context,
+    name: Name,
+    sn: Annotated[
+        str | None,
+        typer.Option(
+            "--sn", metavar="SN", help="The dock it is for from now on; else the next one.", show_default=False
+        ),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Untie an account from its dock, when that was replaced; live connections end, and what was bound stays bound."""
+    cli = Cli.of(ctx, output)
+    found = cli.change(lambda change: accounts.unpin(change, name, sn, prefix="--"))
+    text = f"{render.visible(name)}: {f'for {sn} now' if sn else 'for the next dock that uses it'}"
+    render.record(found, cli.format, text=text)
+
+
 @app.command("unlock", epilog=example("dockgate account unlock dock-7", "dockgate account unlock --address 192.0.2.7"))
 def unlock(
     ctx: typer.Context,

@@ -111,6 +111,8 @@ def _failed(probe: Probe, error: ProbeError, *, plain: bool) -> Finding:
     fix = {
         "connect": "look at address, port, firewall and port forwarding; is the gateway running: dockgate health",
         "tls": "is that the port of the TLS listener? Without TLS: --plain",
-        "login": "is that port for MQTT" + ("" if plain else ", and not for a web server") + "?",
+        "login": "is that port for MQTT"
+        + ("" if plain else ", and not for a web server? Or does it want a client certificate")
+        + "?",
     }.get(step, "dockgate health")
     return Finding(f"{step}_failed", Severity.ERROR, str(error), fix)

@@ -121,6 +121,15 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    app_id: Annotated[
+        str | None,
+        typer.Option(
+            "--app-id",
+            metavar="ID",
+            help="Accept a license of this app only, and go silently away from others, as a real dock does.",
+            show_default=False,
+        ),
+    ] = None,
     docks: Annotated[int, typer.Option("--docks", metavar="N", min=1, max=MAX_DOCKS, help="So many docks.")] = 1,
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, max=256, help="So many at a time.")
@@ -158,6 +167,8 @@ def simulate(
     profiles = _profiles(template, docks, listed)
     if no_aircraft:
         profiles = [replace(profile, aircraft_sn=None) for profile in profiles]
+    if app_id is not None:
+        profiles = [replace(profile, app_id=app_id) for profile in profiles]
     if len(profiles) == 1:
         _one(cli, target, profiles[0], telemetry, misbehave, timeout)
         return

@@ -7,6 +7,7 @@ value unless that could be a secret. Whether the files that are named exist is f
 from __future__ import annotations
 
 import copy
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +92,7 @@ def find(explicit: Path | None, env: Mapping[str, str]) -> Path:
     if named is not None:
         if not _present(named):
             by = "" if explicit else f" (${PATH_VARIABLE})"
-            raise ConfigError(f"{named}: no such configuration file{by}", hint=f"dockgate init --dir {named.parent}")
+            raise ConfigError(f"{named}: no such configuration file{by}", hint=_hint_for(named))
         return named
     for candidate in SEARCHED:
         if _present(candidate):
@@ -101,6 +102,14 @@ def find(explicit: Path | None, env: Mapping[str, str]) -> Path:
         f"no configuration: --config and ${PATH_VARIABLE} are not given, and there is no {looked}",
         hint="dockgate init --dir .",
     )
+
+
+def _hint_for(named: Path) -> str:
+    """Nobody wants an installation in the root of all files: there the name was mistyped, more likely."""
+    folder = named.absolute().parent
+    if folder != Path(folder.anchor):
+        return f"dockgate init --dir {shlex.quote(str(named.parent))}"
+    return "name the broker.yaml of an installation, or make one: dockgate init --dir NEW"
 
 
 def _present(path: Path) -> bool:

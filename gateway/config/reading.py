@@ -75,7 +75,8 @@ def _parse(path: Path, text: str) -> object:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{path}: line {line}: has a character that YAML does not allow") from None
-    except (ValueError, OverflowError):  # what only looks like a date or a number
+    except (ValueError, OverflowError, AttributeError, LookupError, TypeError):
+        # What only looks like a date or a number, or has a tag that says it is one: the loader tries, and stumbles over that.
         raise ConfigError(
             f"{path}: has a value that looks like a date or number and is none; put it into quotes"
         ) from None

@@ -81,6 +81,16 @@ def switch(change: Change, name: str, *, enabled: bool) -> dict[str, Any]:
     return describe(account)
 
 
+def unpin(change: Change, name: str, sn: str | None = None, *, prefix: str = "") -> dict[str, Any]:
+    """Untie the account from its dock, for the next one that uses it or for ``sn``. What was bound stays bound."""
+    if sn is not None and not topics.is_valid_sn(sn):
+        raise UsageError(f"{prefix}sn {sn!r}: not a serial number")
+    before = accounts.get(change.db, name).sn
+    account = accounts.change_sn(change.db, name, sn, change.now)
+    change.audit("account.unpin", name, dock=before or sn, sn=sn)
+    return {**describe(account), "previous_sn": before}
+
+
 def unlock(change: Change, name: str | None, address: str | None = None) -> dict[str, Any]:
     """Of an account, of an address, or of an account at an address; a name without an account can be locked too.
 

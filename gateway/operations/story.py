@@ -23,6 +23,8 @@ SHOWN = 5
 _LOOKED_AT = 500
 QUIET_MS = 30_000
 """After an answer the next step of a dock comes within seconds; who types in Pilot 2 takes longer, and has a verdict apart."""
+_OVERTAKEN_MS = 1_000
+"""So long after a request the connection that it came over may be told."""
 _APART_MS = 10 * 60_000
 """Steps without a connection between them that are further apart are of two attempts."""
 
@@ -39,7 +41,7 @@ _LOGIN = {
     "busy": ("the gateway was too busy to check the password", "dockgate status"),
 }
 _BINDING = {
-    "code_unknown": ("no such binding code: mistyped, it may be", "dockgate card"),
+    "code_unknown": ("no such binding code: mistyped, it may be (capitals count)", "dockgate card"),
     "code_expired": ("the binding code has expired", "dockgate org code add {organization_id}"),
     "code_used_up": ("the binding code has no use left", "dockgate org code add {organization_id}"),
     "code_revoked": ("the binding code was revoked", "dockgate org code add {organization_id}"),
@@ -125,6 +127,10 @@ def attempts(entries: Sequence[Entry], sn: str) -> list[Attempt]:
         elif step.name == "connect":
             if last is not None and _is_repeat(last, entry):
                 continue
+            if last is not None and _belongs_before(last, step):
+                last.steps.insert(0, step)
+                last.began_at, last.address = min(last.began_at, step.at), _text(entry.detail.get("address"))
+                continue
             attempt = Attempt(step.at, account=entry.actor, address=_text(entry.detail.get("address")))
             attempt.steps.append(step)
             found.append(attempt)
@@ -159,6 +165,15 @@ def verdict_of(attempt: Attempt, sn: str, now: int) -> tuple[str, str | None]:
     if refused is not None:
         return _refusal(refused, sn)
     return _so_far(attempt, last, sn, is_quiet=is_quiet)
+
+
+def refusal_of(entry: Entry) -> tuple[str, str | None] | None:
+    """Of an entry that tells of a refusal: what was refused and why, and the command that helps. None for all others."""
+    if entry.outcome != "refused" or entry.action not in {"login", "bind", "organization_get", "config"}:
+        return None
+    dock = _text(entry.detail.get("dock")) or entry.target
+    step = _step(entry, dock)
+    return None if step is None else (step.what, _refusal(step, dock)[1])
 
 
 def _still_refused(attempt: Attempt) -> list[Step]:
@@ -235,6 +250,16 @@ def _is_repeat(last: Attempt, entry: Entry) -> bool:
     last.repeats += more
     last.ended_at = max(last.ended_at or 0, entry.at)
     return True
+
+
+def _belongs_before(last: Attempt, connect: Step) -> bool:
+    """A connection is told once its dock is known, which the first request of a quick dock may overtake."""
+    return (
+        not last.is_over
+        and last.last("connect", "login") is None
+        and last.account == connect.entry.actor
+        and connect.at - last.began_at <= _OVERTAKEN_MS
+    )
 
 
 def _count(last: Attempt | None, entry: Entry) -> None:

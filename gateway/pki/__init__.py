@@ -40,6 +40,7 @@ from gateway.pki.leaf import (
     revokes_more,
 )
 from gateway.pki.names import covers, local_names
+from gateway.pki.pair import settle
 
 __all__ = [
     "Authority",
@@ -73,5 +74,6 @@ __all__ = [
     "renew_server",
     "revoke",
     "revokes_more",
+    "settle",
     "write_private",
 ]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from gateway.errors import RefusedError
-from gateway.pki import examination, files
+from gateway.pki import examination, files, pair
 from gateway.pki import inspection as reading
 from gateway.pki.authority import certificate_pem
 from gateway.pki.files import Layout
@@ -44,10 +44,9 @@ def import_server(
     layout = Layout(directory)
     files.make_directory(directory)
     with files.exclusive(layout):
+        pair.settle_held(layout)
         # Written anew from what was parsed: text around the blocks, Windows line ends and further keys stay behind.
-        # Key before certificate: a reader between the two sees a pair that does not fit, and keeps the pair it has.
-        files.write_private(layout.server_key, _key_pem(key), replace=True)
-        files.write_public(layout.server, b"".join(certificate_pem(certificate) for certificate in chain), replace=True)
+        pair.place(layout, _key_pem(key), b"".join(certificate_pem(certificate) for certificate in chain))
     return Imported(info, tuple(_warnings(chain, info)))
 
 

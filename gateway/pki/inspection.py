@@ -19,6 +19,17 @@ from gateway.errors import ConfigError
 from gateway.pki import files, names
 
 DAY_MS = 24 * 60 * 60 * 1000
+# What the library raises for what is no certificate, mostly not when it is loaded but when a part of it is first looked at:
+# so everything is looked at where it is loaded.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +70,11 @@ def inspect(path: Path, *, now: int) -> CertificateInfo:
 
 
 def inspect_crl(path: Path, *, now: int) -> CrlInfo:
-    crl = load_crl(path)
+    """NotFoundError: no such file; ConfigError: no revocation list in it."""
+    return _describe_crl(load_crl(path), now=now)
+
+
+def _describe_crl(crl: x509.CertificateRevocationList, *, now: int) -> CrlInfo:
     next_update = crl.next_update_utc
     try:
         number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
@@ -112,7 +127,7 @@ def describe_der(der: bytes, *, now: int) -> CertificateInfo:
     """A certificate as TLS hands it over. ConfigError when it is none."""
     try:
         return describe(x509.load_der_x509_certificate(der), now=now)
-    except (ValueError, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise ConfigError("not a readable certificate") from error
 
 
@@ -137,8 +152,9 @@ def load_chain(path: Path) -> list[x509.Certificate]:
     try:
         chain = x509.load_pem_x509_certificates(data)
         for certificate in chain:
-            certificate.extensions  # noqa: B018  parsed on first use: what cannot be parsed is told here
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            describe(certificate, now=0)
+            certificate.public_key()
+    except _UNREADABLE as error:
         raise ConfigError(f"{path}: holds no readable PEM certificate") from error
     return chain
 
@@ -146,9 +162,11 @@ def load_chain(path: Path) -> list[x509.Certificate]:
 def load_crl(path: Path) -> x509.CertificateRevocationList:
     data = files.read(path)
     try:
-        return x509.load_pem_x509_crl(data)
-    except ValueError as error:
+        crl = x509.load_pem_x509_crl(data)
+        _describe_crl(crl, now=0)
+    except _UNREADABLE as error:
         raise ConfigError(f"{path}: holds no readable PEM revocation list") from error
+    return crl
 
 
 def load_key(path: Path) -> PrivateKeyTypes:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.errors import ConflictError, DockgateError, NotFoundError, RefusedError, UsageError
-from gateway.pki import files, names
+from gateway.pki import files, names, pair
 from gateway.pki import inspection as reading
 from gateway.pki.authority import Authority, certificate_pem, key_pem, key_usage, new_key
 from gateway.pki.files import Layout
@@ -71,6 +71,7 @@ def renew_server(
     """
     layout = Layout(directory)
     with files.exclusive(layout):
+        pair.settle_held(layout)
         authority = Authority.load(layout)
         key: ec.EllipticCurvePrivateKey | None = None
         if layout.server.exists():
@@ -110,8 +111,11 @@ def _issue_server(
         lifetime=SERVER_LIFETIME,
     )
     _keep(layout, certificate)
+    if write_key and replace:
+        pair.place(layout, key_pem(key), certificate_pem(certificate))
+        return reading.describe(certificate, now=now)
     if write_key:
-        files.write_private(layout.server_key, key_pem(key), replace=replace)
+        files.write_private(layout.server_key, key_pem(key))
     files.write_public(layout.server, certificate_pem(certificate), replace=replace)
     return reading.describe(certificate, now=now)
 

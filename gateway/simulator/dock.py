@@ -179,6 +179,12 @@ class _Access:
     def _config(self) -> str:
         sent = self._throw_garbage() if self._does is Misbehaviour.GARBAGE else ""
         found = self._ask_for("config", payloads.config_data())
+        wanted = self._profile.app_id
+        if wanted is not None and found["app_id"] != wanted:
+            raise DockgateError(
+                f"the dock does not accept the license: it is of app {found['app_id']}, and not of {wanted}; "
+                "a dock tells nobody, and asks for nothing more"
+            )
         ntp = (
             f", time from {found['ntp_server_host']}:{found.get('ntp_server_port', 123)}"
             if "ntp_server_host" in found

@@ -81,7 +81,10 @@ def dock_model(name: str) -> DockModel:
 
 @dataclass(frozen=True, slots=True)
 class DockProfile:
-    """One dock as its operator set it up in Pilot 2. ``aircraft_sn`` None = a dock without an aircraft."""
+    """One dock as its operator set it up in Pilot 2. ``aircraft_sn`` None = a dock without an aircraft.
+
+    ``app_id``: the app whose license it accepts; None = any.
+    """
 
     model: DockModel
     sn: str
@@ -91,6 +94,7 @@ class DockProfile:
     organization_id: str
     binding_code: str = field(repr=False)
     callsign: str
+    app_id: str | None = None
 
     @property
     def device_sns(self) -> tuple[str, ...]:

@@ -110,6 +110,24 @@ def pin_sn(db: sqlite3.Connection, name: str, sn: str, now: int) -> Account:
     return get(db, name)
 
 
+def change_sn(db: sqlite3.Connection, name: str, sn: str | None, now: int) -> Account:
+    """Tie the account to another SN, or with None to the next one that uses it; live connections end.
+
+    :raises ConflictError: another account has this SN, it hangs on a dock, or the account is not for a dock.
+    """
+    before = get(db, name)
+    if before.role is not Role.DOCK:
+        raise ConflictError(f"account {name} has role {before.role} and takes no SN")
+    if before.sn == sn:
+        return before
+    if sn is not None:
+        _require_free(db, sn, name)
+    db.execute(
+        "UPDATE account SET sn = ?, version = ?, changed_at = ? WHERE name = ?", (sn, _next_version(db), now, name)
+    )
+    return get(db, name)
+
+
 def touch_logins(db: sqlite3.Connection, logins: Mapping[str, int]) -> None:
     """``{name: at}``; unknown names are passed over, and the time never goes back."""
     db.executemany(

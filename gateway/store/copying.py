@@ -56,7 +56,9 @@ def copy_file(path: Path, target: Path, progress: Progress | None = None) -> Non
     :raises DatabaseError: or one of its kinds.
     """
     if not path.is_file():
-        raise DatabaseError(f"{path}: there is no database", hint="dockgate init --dir DIR")
+        raise DatabaseError(
+            f"{path}: there is no database", hint="dockgate backup restore FILE, or dockgate init --dir NEW"
+        )
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:

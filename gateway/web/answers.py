@@ -56,6 +56,10 @@ class AccountWithLocks(Account):
     locks: list[Lock]
 
 
+class Unpinned(Account):
+    previous_sn: str | None
+
+
 class Unlocked(Answer):
     account: str | None
     address: str | None

@@ -39,6 +39,8 @@ HEAD_S = 10.0
 # A reader that takes nothing of a full buffer for so long is given up.
 STALLED_S = 30.0
 _KEEP_ALIVE_S = 30
+# The states of uvicorn's parser in which an answer may begin.
+_MAY_ANSWER = frozenset({"IDLE", "SEND_RESPONSE"})
 _HEAD_BYTES = 32 * 1024
 # What is still being answered when the gateway stops.
 _GRACE_S = 3.0
@@ -226,6 +228,19 @@ class Connection(H11Protocol):
         super().on_response_complete()
         if self._is_idle:
             self._door.idle[self] = None
+
+    def send_400_response(self, msg: str) -> None:
+        """A request's body can turn out to be broken while the app is at its answer, or has given it: then nothing more can be
+        said, and what the app still says is for nobody. uvicorn would say both, and fail over the second.
+        """
+        cycle = cast("Any", self.cycle)
+        if not self._is_idle:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.conn.our_state.__name__ in _MAY_ANSWER:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.all.discard(self)

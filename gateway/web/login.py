@@ -64,12 +64,12 @@ async def _login(context: Context, request: Request) -> Response:
         if not is_form:
             raise
         return RedirectResponse(
-            f"{LOGIN}?failed={error.code}&next={quote(_local(fields.get('next')), safe='')}", _SEE_OTHER
+            f"{LOGIN}?failed={error.code}&next={quote(local(fields.get('next')), safe='')}", _SEE_OTHER
         )
     await context.note(operators.touch, session.operator, context.now)
     context.sessions.end(cookie_of(request))
     if is_form:
-        response: Response = RedirectResponse(_local(fields.get("next")), _SEE_OTHER)
+        response: Response = RedirectResponse(local(fields.get("next")), _SEE_OTHER)
     else:
         response = Response(orjson.dumps(described(session)), media_type=_JSON)
     set_cookie(context, request, response, cookie)
@@ -142,7 +142,7 @@ def _tells_origin(request: Request) -> bool:
     return "origin" in request.headers or "sec-fetch-site" in request.headers
 
 
-def _local(target: object) -> str:
+def local(target: object) -> str:
     """A place on this server: an address that somebody else has put into the form must lead nowhere else."""
     if not isinstance(target, str) or not target.startswith("/") or target.startswith(("//", "/\\")):
         return "/"

@@ -21,9 +21,10 @@ from starlette.routing import BaseRoute, Route, Router
 from gateway.errors import ConfigError, DockgateError
 from gateway.operations.card import certificate_names_of
 from gateway.store.tokens import Scope
-from gateway.web import declarations, errors, exposition, guard, health, login, openapi
+from gateway.web import console, declarations, errors, exposition, guard, health, login, openapi
 from gateway.web.access import caller_of
 from gateway.web.api import ENDPOINTS
+from gateway.web.console import Samples
 from gateway.web.context import CatchUp, Context
 from gateway.web.door import Door
 from gateway.web.errors import HttpError
@@ -76,6 +77,7 @@ class Admin:
         self._integrity = health.Integrity(runtime, self.context.at_leisure)
         self._hosts = guard.Hosts([*settings.hosts, *([] if bind.is_wildcard else [bind.host])])
         self._hosts.take(certificate_names_of(settings.certfile))
+        self._samples = Samples(services.metrics)
         self._router = Router(self._routes(), redirect_slashes=False)
         app = ExceptionMiddleware(self._router, handlers={DockgateError: self._on_error, HTTPException: _on_http_error})
         guarded = guard.Guard(app, metrics, is_host=self._hosts, addresses=self.context.addresses)
@@ -98,6 +100,7 @@ class Admin:
         self._tasks = [
             spawn(self._measure_delay(), name="event loop delay"),
             spawn(self._integrity.run(), name="integrity of the database"),
+            spawn(self._samples.run(), name="samples for the charts"),
         ]
 
     def reload(self) -> None:
@@ -142,6 +145,7 @@ class Admin:
             Route(f"{declarations.PREFIX}/openapi.json", self._openapi),
             *declarations.routes(self.context, ENDPOINTS),
             *login.routes(self.context),
+            *console.routes(self.context, self._samples, self._integrity),
         ]
 
     async def _healthz(self, request: Request) -> Response:

@@ -68,6 +68,10 @@ class UnlockWish(Wish):
     address: str | None = Field(None, description="Every lock of this address; of an IPv6 address its /64.")
 
 
+class UnpinWish(Wish):
+    sn: str | None = Field(None, description="The dock it is for from now on; else the next one that uses it.")
+
+
 class OrganizationWish(Wish):
     name: Title = Field(description="What Pilot 2 shows.", examples=["Harbour team"])
     id: OrganizationId | None = Field(None, description="Else made from the name.")

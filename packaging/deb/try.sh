@@ -1,12 +1,12 @@
 #!/bin/sh
-# try.sh PACKAGE SELFTEST: installs, uses, upgrades, removes and purges the package in a root that is thrown away: an overlay over this
+# try.sh PACKAGE SELFTEST [WALK]: installs, uses, upgrades, removes and purges the package in a root that is thrown away: an overlay over this
 # system's, in a mount namespace of its own, whose writes go to memory. As root; what the selftest needs is this system's python3.
 set -eu
 
 if [ "${1-}" != --inside ]; then
     top=$(mktemp -d)
     trap 'rmdir "$top"' EXIT
-    unshare --mount --propagation private sh "$0" --inside "$top" "$(realpath "$1")" "$(realpath "$2")"
+    unshare --mount --propagation private sh "$0" --inside "$top" "$(realpath "$1")" "$(realpath "$2")" ${3:+"$(realpath "$3")"}
     exit
 fi
 top=$2
@@ -25,6 +25,7 @@ mount -t tmpfs -o mode=1777,noexec tmpfs "$root/tmp"
 mount -t tmpfs -o mode=1777,noexec tmpfs "$root/var/tmp"
 cp "$1" "$root/run/dockgate.deb"
 cp "$2" "$root/run/selftest.py"
+test -z "${3-}" || cp "$3" "$root/run/walk.py"
 in_root() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
 # What differs from before, but for what dpkg, useradd and caches keep of everything; a directory of this system's is none of ours
 left() {
@@ -56,6 +57,13 @@ in_root install -d -o dockgate -g dockgate -m 700 /var/lib/dockgate/trial
 mount --rbind "$root" "$root" && mount -o remount,bind,ro "$root"
 mount --bind "$top/upper/var/lib/dockgate" "$root/var/lib/dockgate"
 as_gateway env TMPDIR=/var/lib/dockgate/trial python3 /run/selftest.py /usr/bin/dockgate || fail "the selftest of the installed program"
+if [ -n "${3-}" ]; then
+    as_gateway mkdir /var/lib/dockgate/day
+    mount -t tmpfs -o "size=600m,mode=700,uid=$(in_root id -u dockgate),gid=$(in_root id -g dockgate)" tmpfs "$root/var/lib/dockgate/day"
+    as_gateway env PYTHONPATH=/run python3 /run/walk.py /usr/bin/dockgate /var/lib/dockgate/day || fail "an operator's day with the installed program"
+    umount "$root/var/lib/dockgate/day" && rmdir "$root/var/lib/dockgate/day"
+    say "an operator's day with the installed program"
+fi
 umount --recursive --lazy "$root" # the upper of the two
 in_root rm -rf /var/lib/dockgate/trial
 

@@ -1,15 +1,17 @@
-"""Runs so many inputs from one seed, and says which input it was that broke something."""
+"""Runs so many inputs of a target from one seed, and says which input it was that broke something."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
-from .inputs import Inputs
-from .targets import Connections, feed_codecs, installed, with_connections
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from .registry import READERS, TARGETS
 
 # A finding is found again from the seed of its block alone, without all that came before.
 BLOCK = 1000
@@ -33,40 +35,51 @@ class Done:
 Tell = Callable[[int], None]
 
 
-def fuzz_codecs(count: int, seed: int, *, until: float = float("inf"), tell: Tell = lambda _: None) -> Done:
-    """Feed the framer and both codecs. ``until``: a time of ``time.monotonic`` to stop at. Raises Finding."""
-    started, fed = time.monotonic(), 0
-    while fed < count and time.monotonic() < until:
-        block = seed + fed // BLOCK
-        inputs = Inputs(block)
-        for number in range(min(BLOCK, count - fed)):
-            try:
-                feed_codecs(inputs)
-            except Exception as error:
-                raise Finding("codecs", block, number) from error
-            fed += 1
-        tell(fed)
-    return Done(fed, time.monotonic() - started)
-
-
-def fuzz_connections(
-    count: int, seed: int, folder: Path, *, until: float = float("inf"), tell: Tell = lambda _: None
+def fuzz(
+    target: str,
+    count: int,
+    seed: int,
+    folder: Path,
+    *,
+    until: float = float("inf"),
+    tell: Tell = lambda _: None,
 ) -> Done:
-    """Feed whole connections of a broker that lives in ``folder``. Raises Finding."""
-    started, fed = time.monotonic(), 0
+    """Feed one target, which may write into ``folder``. ``until``: a time of ``time.monotonic`` to stop at. Raises Finding.
 
-    async def work(connections: Connections) -> None:
-        nonlocal fed
-        while fed < count and time.monotonic() < until:
-            block = seed + fed // BLOCK
-            inputs = Inputs(block)
-            for number in range(min(BLOCK, count - fed)):
+    ``tell`` hears after each block how many inputs there were.
+    """
+    with TARGETS[target](folder) as fed:
+        started, done = time.monotonic(), 0
+        while done < count and time.monotonic() < until:
+            block = seed + done // BLOCK
+            random = Random(block)
+            for number in range(min(BLOCK, count - done)):
                 try:
-                    await connections.feed(inputs)
+                    fed.feed(random)
                 except Exception as error:
-                    raise Finding("connections", block, number) from error
-                fed += 1
-            tell(fed)
+                    raise Finding(target, block, number) from error
+                done += 1
+            tell(done)
+        return Done(done, time.monotonic() - started)
 
-    asyncio.run(with_connections(installed(folder), work))
-    return Done(fed, time.monotonic() - started)
+
+def shrink(target: str, examples: int, folder: Path) -> int:
+    """The same grammar in the hands of Hypothesis: fewer inputs, and one that breaks something is made small.
+
+    Returns how many there were; raises what the target raises.
+    """
+    fed_inputs = 0
+    with READERS[target](folder) as fed:
+
+        @given(st.randoms(use_true_random=False))
+        @settings(
+            max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        def each(random: Random) -> None:
+            nonlocal fed_inputs
+            fed_inputs += 1
+            fed.feed(random)
+
+        each()
+    return fed_inputs

@@ -29,8 +29,8 @@ SEEDS = tuple(
 
 
 class Inputs:
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, source: random.Random) -> None:
+        self.random = source
 
     def stream(self) -> bytes:
         """A few packets, good and bad, or noise."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,9 +39,13 @@ LIMIT = 4096
 def feed_codecs(inputs: Inputs) -> None:
     """One stream, cut twice: the same packets come out, and each is read by both codecs, or refused in words."""
     stream = inputs.stream()
+    read_codecs(stream, inputs.pieces(stream))
+
+
+def read_codecs(stream: bytes, in_pieces: list[bytes]) -> None:
     whole, pieces = Framer(LIMIT), Framer(LIMIT)
     packets = whole.feed(stream)
-    assert packets == [packet for piece in inputs.pieces(stream) for packet in pieces.feed(piece)]
+    assert packets == [packet for piece in in_pieces for packet in pieces.feed(piece)]
     assert (whole.error is None) == (pieces.error is None)
     assert whole.buffered == pieces.buffered
     for packet, header in packets:
@@ -94,7 +98,7 @@ class ListTransport:
     abort = close
 
 
-class _Errors(logging.Handler):
+class Errors(logging.Handler):
     """Lines that say that something has failed inside."""
 
     def __init__(self) -> None:
@@ -133,7 +137,7 @@ class Connections:
 
     _MOST = 4
 
-    def __init__(self, broker: GatewayBroker, errors: _Errors) -> None:
+    def __init__(self, broker: GatewayBroker, errors: Errors) -> None:
         self._broker = broker
         self._errors = errors
         self._open: list[ListTransport] = []
@@ -235,18 +239,18 @@ def check_said(said: bytes, codec: ModuleType) -> None:
 
 
 @contextmanager
-def _listening(errors: _Errors) -> Iterator[None]:
-    root = logging.getLogger("gateway")
-    level, propagate = root.level, root.propagate
-    root.addHandler(errors)
-    root.setLevel(logging.ERROR)
-    root.propagate = False
-    try:
+def listening(errors: Errors) -> Iterator[None]:
+    """To our log, to that of the library that speaks HTTP for us, and to the event loop's."""
+    with ExitStack() as stack:
+        for name in ("gateway", "uvicorn.error", "asyncio"):
+            log = logging.getLogger(name)
+            stack.callback(log.setLevel, log.level)
+            stack.callback(setattr, log, "propagate", log.propagate)
+            log.addHandler(errors)
+            stack.callback(log.removeHandler, errors)
+            log.setLevel(logging.ERROR)
+            log.propagate = False
         yield
-    finally:
-        root.removeHandler(errors)
-        root.setLevel(level)
-        root.propagate = propagate
 
 
 def installed(folder: Path) -> Config:
@@ -265,17 +269,17 @@ def installed(folder: Path) -> Config:
     return load(installation.config_file, {})
 
 
-async def with_connections(config: Config, work: Callable[[Connections], Any]) -> None:
-    """``await work(connections)`` with a broker that listens nowhere."""
-    errors = _Errors()
+@asynccontextmanager
+async def opened_connections(config: Config) -> AsyncIterator[Connections]:
+    """Of a broker that listens nowhere."""
+    errors = Errors()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: errors.emit(logging.makeLogRecord({"msg": repr(context)})))
-    with patch.dict(sys.modules, {"fuzz_doors": sys.modules[__name__]}), _listening(errors):
+    with patch.dict(sys.modules, {"fuzz_doors": sys.modules[__name__]}), listening(errors):
         runtime = await Runtime.build(config)
         try:
             broker = build_broker(config, runtime)
-            connections = Connections(broker, errors)
-            await work(connections)
+            yield Connections(broker, errors)
             await broker.shutdown()
         finally:
             await runtime.close()

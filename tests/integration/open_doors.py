@@ -1,4 +1,4 @@
-"""Plugins that let everybody in and allow every topic, and a gateway with them: MQTT itself, without the rules of docks."""
+"""Plugins that let everybody in and allow every topic but one, and a gateway with them: MQTT itself, without the rules of docks."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from .lasting import LastingInstallation, served
 from .octets import Octets
 from .octets_v5 import Octets5, welcome
 
+# Refused without a word why, as plugins for amqtt do it.
+CLOSED = "closed/to/all"
+
 
 class Everybody(BaseAuthPlugin):
     async def authenticate(self, *, session: Session) -> bool | None:  # noqa: ARG002
@@ -29,16 +32,16 @@ class Everybody(BaseAuthPlugin):
 
 class Everything(BaseTopicPlugin):
     def topic_filtering_now(self, *, session: Session, topic: str, action: Action) -> bool | None:  # noqa: ARG002
-        return True
+        return topic != CLOSED
 
     async def topic_filtering(
         self,
         *,
         session: Session | None = None,  # noqa: ARG002
-        topic: str | None = None,  # noqa: ARG002
+        topic: str | None = None,
         action: AmqttAction | None = None,  # noqa: ARG002
     ) -> bool | None:
-        return True
+        return topic != CLOSED
 
 
 class House:

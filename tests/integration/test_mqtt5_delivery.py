@@ -37,6 +37,7 @@ from .octets_v5 import (
     subscribe,
     subscription_id,
     topic_alias,
+    topic_alias_maximum,
     unsuback,
     unsubscribe,
     user_property,
@@ -370,3 +371,45 @@ def test_a_session_begun_with_one_version_goes_on_with_the_other(house: House, f
     else:
         got = house.five(client_id, clean=False, present=True).packet()
         assert got == publish("both", b"x", *told, qos=1)
+
+
+# -- topic aliases from the server (3.3.2.3.4)
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_client_that_allows_it_hears_a_topic_once_and_then_its_number(house: House, qos: int) -> None:
+    client, sender = house.five("client", topic_alias_maximum(1)), house.five("sender")
+    assert client.answers(subscribe(("alias/#", qos), each=(subscription_id(4),))) == suback(1, qos)
+    for number, (topic, said) in enumerate([("alias/a", "alias/a"), ("alias/a", ""), ("alias/b", "alias/b")], start=1):
+        sender.answers(publish(topic, b"{}", content_type("x"), qos=qos))
+        if qos == 2:
+            sender.answers(pubrel())
+        told = (subscription_id(4), topic_alias(1), content_type("x"))
+        assert client.packet() == publish(said, b"{}", *told, qos=qos, packet_id=number)
+
+
+def test_what_is_sent_again_on_another_connection_names_its_topic(house: House) -> None:
+    away = house.five("away", session_expiry(60), topic_alias_maximum(5))
+    assert away.answers(subscribe(("again/#", 1))) == suback(1, 1)
+    sender = house.five("sender")
+    sender.answers(publish("again/a", b"1", qos=1), publish("again/a", b"2", qos=1, packet_id=2))
+    assert away.packet() == publish("again/a", b"1", topic_alias(1), qos=1)
+    assert away.packet() == publish("", b"2", topic_alias(1), qos=1, packet_id=2)
+    away.drop()
+    back = house.five("away", session_expiry(60), topic_alias_maximum(5), clean=False, present=True)
+    assert back.packet() == publish("again/a", b"1", topic_alias(1), qos=1, dup=True)
+    assert back.packet() == publish("", b"2", topic_alias(1), qos=1, packet_id=2, dup=True)
+    back.drop()
+    plain = house.five("away", session_expiry(60), clean=False, present=True)
+    assert plain.packet() == publish("again/a", b"1", qos=1, dup=True)
+    assert plain.packet() == publish("again/a", b"2", qos=1, packet_id=2, dup=True)
+
+
+def test_a_number_does_not_make_a_message_too_large(house: House) -> None:
+    largest = 60
+    client, sender = house.five("client", topic_alias_maximum(5), maximum_packet_size(largest)), house.five("sender")
+    assert client.answers(subscribe(("large/#", 0))) == suback(1, 0)
+    fits = bytes(largest - len(publish("large/a")))
+    sender.answers(publish("large/a", fits), publish("large/a", fits + b"x"), publish("large/a", b"1"))
+    assert client.packet() == publish("large/a", fits)
+    assert client.packet() == publish("large/a", b"1", topic_alias(1))

@@ -239,6 +239,9 @@ def test_a_file_that_was_named_and_is_not_there_is_an_error(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"no such configuration file$") as caught:
         config.find(missing, {})
     assert caught.value.hint == f"dockgate init --dir {tmp_path}"
+    with pytest.raises(ConfigError) as caught:
+        config.find(Path("/nope"), {})
+    assert caught.value.hint == "name the broker.yaml of an installation, or make one: dockgate init --dir NEW"
     with pytest.raises(ConfigError, match=r"\(\$DOCKGATE_CONFIG\)"):
         config.find(None, {"DOCKGATE_CONFIG": str(missing)})
 

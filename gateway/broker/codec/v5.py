@@ -275,9 +275,11 @@ def publish(
     packet_id: int,
     properties: Properties | None = None,
     subscription_ids: tuple[int, ...] = (),
+    topic_alias: int = 0,
 ) -> bytes:
-    """``properties.message_expiry_s`` is what is left of it (3.3.2.3.3)."""
-    told = b"\x00" if properties is None and not subscription_ids else _told(properties, subscription_ids)
+    """``properties.message_expiry_s`` is what is left of it (3.3.2.3.3). ``topic_alias`` 0: none, and 0 can't be one."""
+    is_bare = properties is None and not subscription_ids and not topic_alias
+    told = b"\x00" if is_bare else _told(properties, subscription_ids, topic_alias)
     return _packet(
         0x30 | dup << 3 | qos << 1 | retain,
         _UINT16.pack(len(topic)),
@@ -288,8 +290,10 @@ def publish(
     )
 
 
-def _told(message: Properties | None, subscription_ids: tuple[int, ...]) -> bytes:
+def _told(message: Properties | None, subscription_ids: tuple[int, ...], topic_alias: int) -> bytes:
     values: list[tuple[Id, Any]] = [(Id.SUBSCRIPTION_IDENTIFIER, number) for number in subscription_ids]
+    if topic_alias:
+        values.append((Id.TOPIC_ALIAS, topic_alias))
     if message is not None:
         values += (
             (Id.PAYLOAD_FORMAT_INDICATOR, message.payload_format_indicator),

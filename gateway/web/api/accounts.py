@@ -88,6 +88,18 @@ async def disable(call: Call) -> dict[str, Any]:
 
 @endpoints.add(
     "POST",
+    "/accounts/{name}/unpin",
+    "Untie it from its dock; its connections end",
+    takes=wishes.UnpinWish,
+    gives=answers.Unpinned,
+    errors=(404, 409),
+)
+async def unpin(call: Call, wish: wishes.UnpinWish) -> dict[str, Any]:
+    return await call.change(lambda change: accounts.unpin(change, call.path["name"], wish.sn))
+
+
+@endpoints.add(
+    "POST",
     "/accounts/{name}/unlock",
     "Forget the wrong passwords that locked it",
     gives=answers.Unlocked,

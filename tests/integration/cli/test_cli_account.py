@@ -165,6 +165,26 @@ def test_unlock(dockgate: Any) -> None:
     assert dockgate.run("account", "unlock", "nobody").code == 3
 
 
+def test_unpin(dockgate: Any) -> None:
+    dockgate.ok("account", "add", "dock-7", "--role", "dock", "--sn", SN)
+    before = stored(dockgate, "dock-7")
+    assert dockgate.ok("account", "unpin", "dock-7", "--sn", "7CTDM7100B5678") == {
+        **dockgate.ok("account", "list")[-1], "sn": "7CTDM7100B5678", "previous_sn": SN,
+    }  # fmt: skip
+    assert stored(dockgate, "dock-7").version > before.version, "live connections have to end"
+    assert dockgate.ok("account", "unpin", "dock-7")["sn"] is None
+    told = dockgate.ok("audit", "list", "--dock", SN)
+    assert [
+        (each["action"], each["target"], each["detail"]["sn"]) for each in told if each["action"] == "account.unpin"
+    ] == [("account.unpin", "dock-7", "7CTDM7100B5678")]
+    dockgate.ok("account", "add", "dock-8", "--role", "dock", "--sn", SN)
+    assert dockgate.run("account", "unpin", "dock-7", "--sn", SN).code == 4
+    assert dockgate.run("account", "unpin", "dock-7", "--sn", "a/b").code == 2
+    assert dockgate.run("account", "unpin", "nobody").code == 3
+    dockgate.ok("account", "add", "svc", "--role", "service")
+    assert dockgate.run("account", "unpin", "svc").code == 4
+
+
 def test_unlock_an_address(dockgate: Any) -> None:
     until = now_ms() + 300_000
     for account, address in (

@@ -36,7 +36,7 @@ def test_every_command_of_this_version_is_there() -> None:
     assert {" ".join(words) for words in COMMANDS} >= {
         "init", "serve", "check", "doctor", "card", "status", "simulate", "audit list",
         "account add", "account list", "account show", "account passwd", "account enable", "account disable",
-        "account unlock", "account delete",
+        "account unlock", "account unpin", "account delete",
         "org add", "org list", "org show", "org rename", "org delete", "org code add", "org code list", "org code revoke",
         "license set", "license show", "license clear",
         "dock list", "dock show", "dock rename", "dock unbind", "dock forget",

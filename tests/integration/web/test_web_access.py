@@ -188,7 +188,7 @@ def test_names_of_this_server(installation: Any, open_site: Any, host: str) -> N
 
 def test_every_answer_carries_what_protects_a_browser(site: Any) -> None:
     http = site.http()
-    for path in ("/healthz", "/api/v1/status", "/nothing", "/metrics", "/api/v1/openapi.json"):
+    for path in ("/healthz", "/api/v1/status", "/api/v1/nothing", "/metrics", "/api/v1/openapi.json"):
         headers = http.get(path).headers
         assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'", path
         assert headers["x-content-type-options"] == "nosniff"

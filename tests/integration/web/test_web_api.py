@@ -101,6 +101,9 @@ def test_the_whole_life_of_an_installation(site: Any) -> None:
     assert api.post("/accounts/dock-7/disable").json()["enabled"] is False
     assert api.post("/accounts/dock-7/enable").json()["enabled"] is True
     assert api.post("/accounts/dock-7/unlock").json()["cleared"] == 0
+    unpinned = api.post("/accounts/dock-7/unpin", json={}).json()
+    assert (unpinned["sn"], unpinned["previous_sn"]) == (None, "SN7")
+    assert api.post("/accounts/dock-7/unpin", json={"sn": "SN7"}).json()["sn"] == "SN7"
     assert api.post("/locks/clear", json={"address": "192.0.2.7"}).json() == {
         "account": None, "address": "192.0.2.7", "cleared": 0,
     }  # fmt: skip
@@ -130,7 +133,8 @@ def test_the_whole_life_of_an_installation(site: Any) -> None:
 
     told = [entry for entry in site.installation.dockgate("audit", "list") if entry["actor"] == "token:of-write"]
     assert [entry["action"] for entry in told] == [
-        "account.add", "account.add", "account.disable", "account.enable", "account.unlock", "account.unlock", "account.passwd",
+        "account.add", "account.add", "account.disable", "account.enable", "account.unlock", "account.unpin",
+        "account.unpin", "account.unlock", "account.passwd",
         "account.delete", "org.add", "org.rename", "org.code.add", "org.code.revoke", "license.set", "license.clear",
         "org.delete", "dock.rename", "dock.unbind", "dock.unbind", "dock.forget",
     ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""More and more, until something gives; and how it gives way."""

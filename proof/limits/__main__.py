@@ -1,0 +1,34 @@
+"""``python -m proof.limits [docks] [messages] [accesses]``: more and more until something gives; figures as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from .run import LONG, SHORT, accesses, docks, messages
+
+RAMPS = {"docks": docks, "messages": messages, "accesses": accesses}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ramp", nargs="*", default=list(RAMPS), metavar="RAMP", help=f"of {', '.join(RAMPS)}")
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--out", type=Path)
+    told = parser.parse_args()
+    found = {}
+    for name in told.ramp:
+        with tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder:
+            found[name] = RAMPS[name](Path(folder), SHORT if told.short else LONG)
+    text = json.dumps(found, indent=1)
+    if told.out:
+        told.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

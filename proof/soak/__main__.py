@@ -1,0 +1,48 @@
+"""``python -m proof.soak``: two hours, or ``--short`` three minutes; figures as JSON, ``--out FILE`` and ``--plot FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from proof.network.ground import Ground
+
+from .plot import svg
+from .run import SHORT, Soak, run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--plot", type=Path)
+    told = parser.parse_args()
+    soak = SHORT if told.short else Soak()
+    if told.seconds:
+        soak = replace(soak, seconds=told.seconds)
+
+    def keep(figures: dict[str, Any]) -> None:
+        if told.out:
+            told.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        if told.plot:
+            told.plot.write_text(svg(figures["samples"]), encoding="utf-8")
+        print(json.dumps({name: value for name, value in figures.items() if name != "samples"}, indent=1), flush=True)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder,
+        Ground(Path(folder), docks=soak.docks) as ground,
+    ):
+        uvloop.run(run(ground, soak, keep))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
