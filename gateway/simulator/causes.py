@@ -117,7 +117,8 @@ def explain_loss(logged: str, *, ping_timeout: bool, keepalive_s: int) -> str:
 def explain_silence(why: str, address: str, *, tls: bool, version: int) -> str:
     """A connection that ended before any answer to the login."""
     guess = (
-        "is that port for MQTT? A gateway that wants a client certificate, or another one than this, hangs up like that; its log tells"
+        "is that port for MQTT? A gateway that wants a client certificate, or another one than this, hangs up like that; "
+        "its log tells"
         if tls
         else "is that port for MQTT, and without TLS?"
     )
