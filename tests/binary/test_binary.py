@@ -128,7 +128,7 @@ def test_the_package_is_installed_used_upgraded_removed_and_purged(program: Path
 def test_the_unit_holds_what_it_promises() -> None:
     lines = (PACKAGING / "systemd" / "dockgate.service").read_text().splitlines()
     for promise in (
-        "Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "ProtectSystem=strict", "NoNewPrivileges=yes",
+        "Type=notify", "ExecReload=/bin/sh -c 'kill -HUP $$MAINPID'", "ProtectSystem=strict", "NoNewPrivileges=yes",
         "CapabilityBoundingSet=", "MemoryDenyWriteExecute=yes", "StateDirectory=dockgate", "MemoryMax=1G", "WatchdogSec=30",
     ):  # fmt: skip
         assert promise in lines

@@ -41,7 +41,7 @@ def test_it_takes_the_descriptors_that_it_may_have(installation: Any) -> None:
         command = ["prlimit", f"--nofile={limits}", sys.executable, "-m", "gateway"]
         with Served(installation.config_file, command=command).ready() as gateway:
             assert descriptors(gateway.pid) == [taken, int(limits.partition(":")[2])]
-            assert any("file descriptors" in line for line in gateway.lines) == complains
+            assert any("lets the gateway hold" in line for line in gateway.lines) == complains
 
 
 @pytest.mark.case(39)
