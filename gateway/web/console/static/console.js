@@ -2,6 +2,7 @@
 // as they come, filter while one types, switch the theme. Every page can be read and used without it.
 
 const SOON_MS = 350; // after an event: what it tells of is in the audit trail by then, and more events share one fetch
+const SETTLED_MS = 1300; // a dock that was never here before, and when one was seen, are in the database after a second
 const AGAIN_MS = 600; // at most one fetch in that time
 const ROWS = 300;
 
@@ -29,15 +30,22 @@ class Live {
   constructor(element) {
     this.element = element;
     this.timer = null;
+    this.second = null;
     this.fetchedAt = 0;
     this.isBusy = false;
     this.isWanted = false;
     for (const source of [element.dataset.on, element.dataset.also]) {
-      if (source) listen(source, () => document.hidden || this.soon());
+      if (source) listen(source, () => document.hidden || this.twice());
     }
     const every = Number(element.dataset.every);
     if (every) setInterval(() => document.hidden || this.soon(), every * 1000);
     document.addEventListener("visibilitychange", () => document.hidden || this.soon());
+  }
+
+  twice() {
+    this.soon();
+    clearTimeout(this.second);
+    this.second = setTimeout(() => document.hidden || this.soon(), SETTLED_MS);
   }
 
   soon() {
