@@ -117,6 +117,8 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self.broker.admission.lingering.discard(self)
         self._end()
+        # Each names the other: a pair would stay, with its TLS, until the collector looks at what is old, which is seldom
+        self.exchange = None
 
     def pause_writing(self) -> None:
         self.congested_at = self.broker.now
@@ -350,6 +352,8 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: MqttError) -> None:
         """The peer broke the protocol."""
+        if self.state is State.CLOSED:
+            return
         if self.exchange is None:
             self.broker.metrics.connections.refused.add("protocol_error")
             if self.codec is v5 and self.state is State.NEW:
