@@ -194,8 +194,8 @@ class Admission:
         """``late_s``: by how much the clock of the loop has come too late."""
         self._look_at_load(late_s)
         for connection in list(self._pending):
-            if now - connection.opened_at < self._connect_timeout_s:
-                break
+            if now - connection.began_at < self._connect_timeout_s:
+                continue  # not the last: they are in the order in which their handshakes ended
             self._metrics.refused.add("connect_timeout")
             self._warn(
                 connection.address,

@@ -58,7 +58,9 @@ class State(Enum):
 
 
 class Connection(asyncio.Protocol):
-    """``address`` and ``port`` are the peer's; ``heard_at`` is the loop's time of the last byte."""
+    """``address`` and ``port`` are the peer's. Of the loop's time: ``began_at`` is before the TLS handshake, ``opened_at`` after
+    it, ``heard_at`` when the last packet was whole (3.1.2.10 counts packets, not bytes).
+    """
 
     def __init__(self, broker: GatewayBroker, listener: str, origin: tuple[str, int] | None = None) -> None:
         """``origin``: the client's address when a proxy told it; the socket's peer is the proxy then."""
@@ -66,7 +68,7 @@ class Connection(asyncio.Protocol):
         self.listener = listener
         self.state = State.NEW
         self.address, self.port = origin or ("", 0)
-        self.opened_at = self.heard_at = broker.now
+        self.began_at = self.opened_at = self.heard_at = asyncio.get_running_loop().time()
         self.spent_bytes = self.spent_messages = 0  # since the last tick
         self.rate = 0  # messages in the last second, for who looks
         self.keepalive_limit_s: float | None = None
@@ -97,7 +99,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.state is State.CLOSED:
             return
-        self.heard_at = self.broker.now
         self.spent_bytes += len(data)
         if self.spent_bytes > self.broker.limits.bytes_per_second:
             self.fail(MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more bytes a second than limits.bytes_per_second"))
@@ -107,6 +108,7 @@ class Connection(asyncio.Protocol):
             return
         packets = self._framer.feed(data)
         if packets:
+            self.heard_at = self.broker.now
             self._waiting.extend(packets)
         self._process()
 

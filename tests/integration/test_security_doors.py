@@ -148,6 +148,37 @@ def test_who_does_not_log_in_is_put_out(installation: Any, serve: Any, keep: Any
     dock.ping()
 
 
+@pytest.mark.case(26)
+def test_handshake_and_login_share_one_time_limit(installation: Any, serve: Any, keep: Any) -> None:
+    limits(installation, "login", connect_timeout_s=4)
+    town = settle(installation, serve, "dock-a")
+    context = ssl.create_default_context(cafile=installation.ca)
+    began = time.monotonic()
+    plain = keep(socket.create_connection((town.gateway.host, town.gateway.port("tls")), timeout=10))
+    assert not select.select([plain], [], [], 3)[0]  # it may be late with its handshake
+    with context.wrap_socket(plain, server_hostname=town.gateway.host) as idle, contextlib.suppress(ConnectionError):
+        assert idle.recv(1) == b""
+    # each by itself would have 4 s, and 7 s are over then; limits are looked at once a second
+    assert time.monotonic() - began < 6.5
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_packet_that_does_not_end_keeps_nobody_alive(installation: Any, serve: Any, keep: Any, version: int) -> None:
+    """3.1.2.10: a control packet has to come within one and a half times the keep alive."""
+    town = settle(installation, serve, "dock-a")
+    dock = keep(town.login("dock-a", version=version, keepalive=1))
+    dock.sock.settimeout(0.2)
+    dock.send(b"\x30\xff\x7f")  # the beginning of a PUBLISH of 16 kB
+    until_s = time.monotonic() + 8
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() < until_s:
+            dock.send(b"x")
+            with contextlib.suppress(TimeoutError):
+                if not dock.sock.recv(64):
+                    return
+        pytest.fail("a byte now and then kept the connection")
+
+
 def busy_s(pid: int) -> float:
     """Processor seconds of a process so far (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
