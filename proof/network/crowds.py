@@ -56,6 +56,7 @@ async def storm(ground: Ground, *, docks: int, times: int, tls: bool = True) -> 
         "storms": times,
         "turned_away": refused,
         "failed_attempts": failed,
+        "last_failure": stage.last_error,
         "all_in_s": {"least": round(min(took), 2), "most": round(max(took), 2)},
     }
 

@@ -22,6 +22,7 @@ _TICK_S = 0.004
 _PATIENCE_S = 20.0
 _REST_S = 1.0  # before a dock leaves it is quiet so long
 _AT_ONCE = 50
+_PING_S = 20.0
 _SAMPLES = 20_000  # of one window
 
 
@@ -241,8 +242,12 @@ class Fleet:
         loop = asyncio.get_running_loop()
         started = loop.time()
         said = dict.fromkeys(Kind, 0)
+        pinged = started
         while not stop.is_set():
             elapsed = loop.time() - started
+            if loop.time() - pinged > _PING_S:
+                self._platform.ping()  # it says nothing else
+                pinged = loop.time()
             for kind in Kind:
                 due = int(elapsed * kind.per_s * self.rate * len(self._docks))
                 for _ in range(due - said[kind]):
@@ -255,7 +260,6 @@ class Fleet:
         for number in range(10**9):
             if stop.is_set():
                 return
-            self._platform.ping()  # it says nothing else
             dock = self._docks[number * 7 % len(self._docks)]
             dock.resting = True
             await asyncio.sleep(_REST_S)

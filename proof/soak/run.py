@@ -27,7 +27,7 @@ from .trend import Slope, percentile, slope
 FLAT = 0.02
 # The first part of a run is no part of the trend: answers are remembered for ten minutes, and fill their places until then.
 _WARM_S = 660.0
-_WARM_SHARE = 0.4
+_WARM_SHARE = 0.5
 _LEAST_FOR_A_TREND = 20
 _SLOWER = 2.0  # the last quarter's median beside the first's
 
