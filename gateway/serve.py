@@ -249,7 +249,7 @@ async def _give_memory_back(interval_s: float) -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     while trim is not None:
         await asyncio.sleep(interval_s)
-        trim(0)
+        await asyncio.to_thread(trim, 0)  # it takes milliseconds for each 100 MB
 
 
 class _LoopErrors:
