@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping, MutableMapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -242,6 +242,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._waiting: list[str] = []
+        self._awaited: asyncio.AbstractEventLoop | None = None  # whose turn's end writes them
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -254,19 +255,19 @@ class _Handler(logging.StreamHandler[TextIO]):
     def add(self, line: str, level: int) -> None:
         """``line`` is ready to be read. Under the handler's lock."""
         self._waiting.append(line)
+        loop = None
         if level <= logging.INFO and len(self._waiting) < _MOST_WAITING_LINES:
-            if len(self._waiting) > 1:
-                return
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:  # no loop in this thread
-                pass
-            else:
-                return
-        self.flush()
+            with suppress(RuntimeError):  # no loop in this thread
+                loop = asyncio.get_running_loop()
+        if loop is None:
+            self.flush()
+        elif loop is not self._awaited:  # one that has ended meanwhile has written nothing
+            self._awaited = loop
+            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         with self.lock or nullcontext():
+            self._awaited = None
             if not self._waiting:
                 return
             text = "\n".join(self._waiting) + "\n"
@@ -279,7 +280,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
         # logging's own report prints the raw arguments, secrets included
-        self._waiting.append(f"a log line of {record.name} could not be written")
+        self.add(f"a log line of {record.name} could not be written", logging.ERROR)
 
 
 def configure(level: str, format: Literal["text", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  the option's name
