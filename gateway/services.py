@@ -54,7 +54,7 @@ class EventSink:
         self._clock = clock
         self._metrics = metrics
         self._publish: Publisher | None = None
-        self._has_subscribers: Callable[[], bool] = bool
+        self._has_subscribers: Callable[[], bool] = lambda: True
         self._listeners: list[EventListener] = []
 
     def set_publisher(self, publish: Publisher | None, has_subscribers: Callable[[], bool] = lambda: True) -> None:
@@ -128,6 +128,7 @@ class AuditTrail:
         self._open: OrderedDict[_Key, _Window] = OrderedDict()
         self._distinct: dict[_Kind, int] = {}
         self._full = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._flusher: asyncio.Task[Any] | None = None
         self._failing = False
         self._closed = False
@@ -175,7 +176,7 @@ class AuditTrail:
         self._full.set()
         if self._flusher is not None:
             await asyncio.wait({self._flusher})
-        await self._write()
+        await self.flush()
         self._metrics.audit_lost += len(self._pending)
         self._pending.clear()
 
@@ -211,23 +212,25 @@ class AuditTrail:
                     await self._full.wait()
             self._full.clear()
             self._end_windows(self._clock())
-            await self._write()
+            await self.flush()
 
-    async def _write(self) -> None:
-        if not self._pending:
-            return
-        entries, self._pending = self._pending, []
-        try:
-            await self._store.write(audit.append, entries, bulk=True)
-        except DatabaseError as error:
-            self._pending = (entries + self._pending)[:KEPT]
-            self._metrics.failures.add(error.code)
-            if not self._failing:
-                _log.error("audit entries cannot be written and are kept in memory: %s", error)
-            self._failing = True
-        else:
-            self._failing = False
-            self._metrics.audit_written += len(entries)
+    async def flush(self) -> None:
+        """Write what waits, after what is being written. What can't be written is kept for the next time."""
+        async with self._writing:
+            if not self._pending:
+                return
+            entries, self._pending = self._pending, []
+            try:
+                await self._store.write(audit.append, entries, bulk=True)
+            except DatabaseError as error:
+                self._pending = (entries + self._pending)[:KEPT]
+                self._metrics.failures.add(error.code)
+                if not self._failing:
+                    _log.error("audit entries cannot be written and are kept in memory: %s", error)
+                self._failing = True
+            else:
+                self._failing = False
+                self._metrics.audit_written += len(entries)
 
 
 class PresenceView(Protocol):

@@ -73,6 +73,7 @@ def test_every_look_is_the_command_s(site: Any) -> None:
     }
     site.gateway.call(site.runtime.presence.flush())
     site.gateway.call(site.runtime.contacts.flush())
+    site.gateway.call(site.runtime.services.audit.flush())
     for path, words in pairs.items():
         found = api.get(path)
         assert found.status_code == 200, (path, found.text)

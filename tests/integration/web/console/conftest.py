@@ -78,7 +78,7 @@ class Operator:
     def settle(self) -> None:
         """What memory has yet to write of docks and of the audit trail is in the database when this returns."""
         self.site.gateway.call(self.site.runtime.presence.flush())
-        self.site.gateway.call(self.site.runtime.services.audit._write())
+        self.site.gateway.call(self.site.runtime.services.audit.flush())
 
     def audited(self, action: str) -> list[dict[str, Any]]:
         self.settle()
