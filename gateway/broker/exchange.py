@@ -152,7 +152,8 @@ class Exchange:
             raise MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more messages a second than limits.messages_per_second")
         if publish.topic_alias is not None:
             self._unalias(publish, publish.topic_alias)
-        if not publish.qos and (intercepts := self._verdicts.known(publish.topic)) is not None:
+        intercepts = self._verdicts.known(publish.topic)
+        if intercepts is not None and not publish.qos:
             undecided = self._accepted(publish, intercepts)
             if undecided is not None:
                 self.connection.later(undecided, name="deliver")
@@ -169,6 +170,9 @@ class Exchange:
         # MQTT 5, 4.9; a client of 3.1.1 was told of no limit, and its identifiers are one
         if publish.qos == 2 and self.codec is not v311 and len(self.session.received) >= limits.inflight:
             raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "too many QoS 2 messages without PUBREL")
+        if intercepts is not None:
+            self._judged(publish, allowed=True, intercepts=intercepts)
+            return
         allowed = self.broker.hooks.allowed_now(self.session, publish.topic, Action.PUBLISH)
         if allowed is None:
             self.connection.later(self._judge(publish), name="publish")
@@ -181,11 +185,15 @@ class Exchange:
         if undecided is not None:
             await undecided
 
-    def _judged(self, publish: Publish, *, allowed: bool) -> Coroutine[Any, Any, None] | None:
+    def _judged(
+        self, publish: Publish, *, allowed: bool, intercepts: tuple[Intercept, ...] | None = None
+    ) -> Coroutine[Any, Any, None] | None:
         """Pass on or drop, then acknowledge. A refused message is acknowledged all the same: 3.1.1 has no other way (3.3.5)."""
         undecided = None
         if allowed:
-            undecided = self._accepted(publish, self._verdicts.remember(publish.topic))
+            if intercepts is None:
+                intercepts = self._verdicts.remember(publish.topic)
+            undecided = self._accepted(publish, intercepts)
         else:
             self.broker.refused_publish(self.connection, self.session, publish.topic)
         if publish.qos:

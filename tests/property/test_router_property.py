@@ -79,6 +79,9 @@ class RouterMachine(RuleBasedStateMachine):
         groups = {(group, topic_filter) for _, group, topic_filter in self.shared if slow_matches(topic_filter, topic)}
         found = self.router.match_shared(topic)
         assert len(found) == len(groups)
+        assert self.router.is_named(topic) == any(topic_filter == topic for _, topic_filter in self.plain)
+        roots = {topic_filter.partition("/")[0] for *_, topic_filter in (*self.plain, *self.shared)}
+        assert self.router.reaches(topic.partition("/")[0]) == bool(roots & {topic.partition("/")[0], "+", "#"})
         assert Counter(pair for members in found for pair in members) == Counter(
             (session, subscription)
             for (session, group, topic_filter), subscription in self.shared.items()

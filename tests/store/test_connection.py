@@ -87,6 +87,29 @@ def test_a_batch_has_an_end_so_that_its_first_job_is_answered_soon(opened: Opene
     asyncio.run(main())
 
 
+def test_many_rows_let_a_waiting_dock_pass(opened: Opened) -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        async with opened() as store, asyncio.TaskGroup() as group:
+
+            async def write(name: str, *, bulk: bool = False) -> None:
+                await store.write(add, name, bulk=bulk)
+                order.append(name)
+
+            gate = Gate()
+            group.create_task(store.write(gate))
+            await gate.entered.wait()
+            for name in ("rows1", "rows2", "rows3"):
+                group.create_task(write(name, bulk=True))
+            group.create_task(write("dock"))
+            await asyncio.sleep(0)
+            gate.open()
+
+    asyncio.run(main())
+    assert order == ["rows1", "dock", "rows2", "rows3"]
+
+
 def test_a_failing_job_is_undone_alone(opened: Opened) -> None:
     def half(db: sqlite3.Connection) -> None:
         add(db, "half")

@@ -129,7 +129,7 @@ def test_entries_are_written_by_themselves(tmp_path: Path) -> None:
 
 def test_a_full_batch_does_not_wait(tmp_path: Path) -> None:
     async def main() -> None:
-        async with stage(tmp_path) as at:
+        async with stage(tmp_path, flush_s=60) as at:
             for number in range(FLUSH_ENTRIES):
                 at.refused("dock", action=f"action-{number}")
             async with asyncio.timeout(10):
@@ -159,6 +159,25 @@ def test_repeats_within_a_minute_become_a_count(tmp_path: Path) -> None:
                 (first_at + 60_000, {"reason": "wrong_password"}),
             ]
             assert at.metrics.database.audit_collapsed == 4
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_repetitions_is_bounded_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.services.MOST_WINDOWS", 3)
+
+    async def main() -> None:
+        async with stage(tmp_path) as at:
+            at.refused("dock", reason="first")
+            at.refused("dock", reason="first")
+            for number in range(10):
+                at.refused("dock", reason=f"other {number}")
+            at.refused("dock", reason="first")  # its window had to go, with what it had counted
+            await at.trail.close()
+            told = [entry.detail for entry in await at.entries() if entry.detail["reason"] == "first"]
+            assert [detail.get("count") for detail in told] == [None, 1, None]
 
     asyncio.run(main())
 
