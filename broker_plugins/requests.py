@@ -16,6 +16,8 @@ from gateway.model import Outcome, OutgoingMessage, Role
 from gateway.topics import Kind, parse_device_topic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amqtt.contexts import BaseContext
     from amqtt.session import IncomingApplicationMessage, Session
 
@@ -54,8 +56,14 @@ class DockRequestsPlugin(BasePlugin["BaseContext"]):
             message.topic,
             bytes(message.data),
             platform_listens=self._listens,
-            reply_later=session.reply if self._ours else partial(self._send_stock_soon, session),  # type: ignore[attr-defined] # gateway.broker.session.Session
+            reply_later=self._reply_later(session),
         )
+
+    def _reply_later(self, session: Session) -> Callable[[OutgoingMessage], None]:
+        """How to send to the session that asked, if it is still there by then."""
+        if self._ours:
+            return session.reply  # type: ignore[attr-defined, no-any-return] # gateway.broker.session.Session
+        return partial(self._send_stock_soon, session)
 
     def _listens(self, topic: str) -> bool:
         return bool(self._broker.listens(topic, _can_answer)) if self._ours else False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amqtt.broker import Broker, RetainedApplicationMessage
@@ -236,22 +236,22 @@ class GatewayBroker(Broker):
             else:
                 self.table.end(session)
 
-    def connections(self) -> Iterator[tuple[Session, Connection]]:
-        """Of logged-in clients, for who looks or disconnects; it costs a look at each."""
-        for connection in self.admission:
-            if connection.exchange is not None:
-                yield connection.exchange.session, connection
+    def connections_of(self, sn: str) -> list[tuple[Session, Connection]]:
+        """Of a dock, for who looks or disconnects; it costs a look at each there is."""
+        return [
+            (connection.exchange.session, connection)
+            for connection in self.admission
+            if connection.exchange is not None
+            and (identity := connection.exchange.session.identity) is not None
+            and identity.sn == sn
+        ]
 
     def kick(self, sn: str) -> int:
         """Close the connections of a dock; returns how many. It may come back."""
-        of_dock = [
-            connection
-            for session, connection in self.connections()
-            if session.identity is not None and session.identity.sn == sn
-        ]
-        for connection in of_dock:
+        found = self.connections_of(sn)
+        for _, connection in found:
             connection.close(Reason.ADMINISTRATIVE_ACTION)
-        return len(of_dock)
+        return len(found)
 
     # -- messages
 

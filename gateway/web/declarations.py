@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 PREFIX = "/api/v1"
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[Any]]
@@ -186,7 +187,7 @@ def _query_of(request: Request) -> dict[str, Any]:
     return dict(pairs)
 
 
-def parsed(model: type[BaseModel], values: Any) -> BaseModel:  # noqa: ANN401 - any JSON
+def parsed(model: type[Model], values: Any) -> Model:  # noqa: ANN401 - any JSON
     """Raises UsageError that names what is wrong, and no value."""
     try:
         return model.model_validate(values)

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from gateway.operations import docks
 from gateway.operations.change import Db
 from gateway.operations.live import Overlay
-from gateway.store import accounts
 from gateway.web.console.board import mended
 from gateway.web.console.forms import Deed, Done, Field, Told, Values
 from gateway.web.console.pages import Console, quoted
@@ -32,6 +31,7 @@ def address_of(sn: str) -> str:
 async def device(console: Console, call: Call) -> Response:
     sn = call.path[_SN]
     found = await call.read(_look, sn, call.context.now, call.context.overlay())
+    found["account"] = call.context.runtime.services.directory.account_pinned_to(sn)
     for attempt in found["attempts"]:
         attempt["mend"] = mended(attempt["verdict"], attempt["hint"])
     asked = call.context.requests.of(sn)
@@ -48,7 +48,6 @@ def _look(db: Db, sn: str, now: int, overlay: Overlay) -> dict[str, Any]:
     found = docks.show(db, sn, now, overlay)
     found["attempts"].reverse()
     found["events"].reverse()
-    found["account"] = next((account.name for account in accounts.list_all(db) if account.sn == sn), None)
     return found
 
 
@@ -68,8 +67,7 @@ def connections_of(context: Context, sn: str) -> list[dict[str, Any]]:
             "queued": session.queued,
             "subscriptions": len(session.subscriptions),
         }
-        for session, connection in context.broker.connections()
-        if session.identity is not None and session.identity.sn == sn
+        for session, connection in context.broker.connections_of(sn)
     ]
 
 

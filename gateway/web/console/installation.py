@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -115,7 +116,7 @@ async def requests(console: Console, call: Call) -> Response:
 # -- health
 
 
-def health_page(samples: Samples, integrity: Integrity) -> Any:  # noqa: ANN401 - a page
+def health_page(samples: Samples, integrity: Integrity) -> Callable[[Console, Call], Awaitable[Response]]:
     async def page(console: Console, call: Call) -> Response:
         context = call.context
         ready = await health.readiness(context, integrity)

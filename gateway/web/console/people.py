@@ -14,7 +14,7 @@ from gateway.operations import accounts, licenses, organizations
 from gateway.operations.change import Db
 from gateway.operations.credentials import hashed
 from gateway.web import wishes
-from gateway.web.console.forms import Deed, Done, Field, Secret, Told, Values, given, query_of, whole
+from gateway.web.console.forms import Deed, Done, Field, Secret, Tell, Told, Values, given, query_of, whole
 from gateway.web.console.pages import Console, quoted
 from gateway.web.declarations import Call, parsed
 
@@ -73,7 +73,6 @@ async def _organizations(call: Call, none: str) -> list[tuple[str, str]]:
 
 async def _add_account(call: Call, values: Values) -> Done | Secret:
     wish = parsed(wishes.AccountWish, {name: value for name, value in values.items() if value})
-    assert isinstance(wish, wishes.AccountWish)  # noqa: S101 - as it was asked for
     role = Role(wish.role)
     accounts.check(wish.account, role=role, sn=wish.sn, can_read_sys=False)
     made, password_hash = await call.context.off_loop(hashed, wish.password)
@@ -111,13 +110,12 @@ async def _tell_password(call: Call) -> Told:
 async def _set_password(call: Call, values: Values) -> Done | Secret:
     name = query_of(call, "name")
     wish = parsed(wishes.PasswordWish, {"password": given(values, "password")})
-    assert isinstance(wish, wishes.PasswordWish)  # noqa: S101
     made, password_hash = await call.context.off_loop(hashed, wish.password)
     await call.change(lambda change: accounts.set_password(change, name, password_hash, made=made is not None))
     return _with_password(name, made, "New password")
 
 
-def _about_account(title: str, what: str) -> Any:  # noqa: ANN401 - a Tell
+def _about_account(title: str, what: str) -> Tell:
     async def tell(call: Call) -> Told:
         name = query_of(call, "name")
         await call.read(accounts.show, name)
@@ -215,7 +213,6 @@ async def _tell_add_code(call: Call) -> Told:
 async def _add_code(call: Call, values: Values) -> Done:
     typed = {"uses": whole(values, "uses"), "expires": given(values, "expires"), "sn": given(values, "sn")}
     wish = parsed(wishes.CodeWish, typed)
-    assert isinstance(wish, wishes.CodeWish)  # noqa: S101
     id = call.path["id"]  # noqa: A001
     made = await call.change(
         lambda change: organizations.add_code(change, id, uses=wish.uses, expires=wish.expires, sn=wish.sn)
@@ -276,7 +273,6 @@ async def _set_license(call: Call, values: Values) -> Done:
     if "ntp_server_host" not in typed:
         typed.pop("ntp_server_port", None)
     wish = parsed(wishes.LicenseWish, typed)
-    assert isinstance(wish, wishes.LicenseWish)  # noqa: S101
     checked = licenses.checked(wish.model_dump(include=set(licenses.KEYS)))
     await call.change(lambda change: licenses.put(change, wish.organization_id, checked))
     return Done("/licenses", f"License set for {wish.organization_id or 'all that have none of their own'}")
