@@ -177,7 +177,8 @@ class Presence:
                 unbound.gateway_sn, "unbound", device_sn=unbound.sn, organization_id=unbound.organization_id
             )
         for sn in [sn for sn in self._steps if sn not in self._docks and self._directory.device(sn) is None]:
-            del self._steps[sn]
+            if sn not in self._unknown:  # else it is new, has left, and is about to be written
+                del self._steps[sn]
         for sn in self._docks:
             self._see(sn)
 

@@ -53,6 +53,21 @@ def test_a_record_can_be_had_as_it_is_now(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_how_far_a_new_dock_came_outlives_a_change_by_others(tmp_path: Path) -> None:
+    """It left before it was written for the first time, and in between an operator's command changed the database."""
+
+    async def main() -> None:
+        async with stage(tmp_path) as at:
+            at.presence.connected(identity(), 1, HOME)
+            at.presence.step(DOCK, AccessStep.LICENSED)
+            at.presence.disconnected(1)
+            at.presence.follow(await at.directory.reload(at.store))
+            await at.presence.flush()
+            assert (await at.row(DOCK)).access_step is AccessStep.LICENSED
+
+    asyncio.run(main())
+
+
 def test_the_heartbeat_is_what_status_shows(tmp_path: Path) -> None:
     async def main() -> None:
         async with stage(tmp_path) as at:
