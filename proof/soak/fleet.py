@@ -9,10 +9,10 @@ import asyncio
 import random
 import struct
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
+from bench.load.packets import split
 from proof.network.ground import HOST, Ground, Login
 
 from .traffic import REPLY_TOPICS, Kind, Words, packet, text, tid_of
@@ -49,26 +49,6 @@ class Account:
         return replies, deliveries
 
 
-def _packets(data: bytes) -> Iterator[tuple[int, int, int]]:
-    at, size = 0, len(data)
-    while size - at >= 2:
-        length, shift, body = 0, 0, at + 1
-        while body < size:
-            byte = data[body]
-            body += 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        else:
-            return
-        end = body + length
-        if end > size:
-            return
-        yield data[at], body, end
-        at = end
-
-
 class _Client(asyncio.Protocol):
     """Logs in and subscribes; ``ready`` tells when, or why not."""
 
@@ -95,7 +75,7 @@ class _Client(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
         used = 0
-        for first, body, end in _packets(data):
+        for first, body, end in split(data):
             used = end
             if first >> 4 == _PUBLISH:
                 self.message(data, body, end)
