@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gateway import envelope, logs, results
 from gateway.asked import Asked, echo_of, label_of, method_of
+from gateway.clock import steady_of
 from gateway.envelope import Envelope
 from gateway.errors import DatabaseError, EnvelopeError, MethodError
 from gateway.forwarded import Added, Forwarded
@@ -62,12 +63,13 @@ class Dispatcher:
         self._methods = methods
         self._settings = services.settings
         self._metrics = services.metrics.requests
-        self._recent = Recent(services.clock)
+        self._steady = steady_of(services.clock)
+        self._recent = Recent(self._steady)
         self._running: dict[Key, asyncio.Task[_Answer]] = {}
         self._unfinished: Counter[str] = Counter()
         self._forwarded = Forwarded(timeout_s=services.settings.handler_timeout_s)
         self._learner = Learner(services)
-        self._seldom = logs.RateLimited(_log, clock=lambda: services.clock() / 1000)
+        self._seldom = logs.RateLimited(_log, clock=lambda: self._steady() / 1000)
         self._listeners: list[Listener] = []
         self._given_up: OrderedDict[bytes, None] = (
             OrderedDict()

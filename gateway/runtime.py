@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from gateway import retention
 from gateway.auth import Authenticator
+from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.contacts import Contacts
 from gateway.directory import Directory
@@ -30,9 +30,7 @@ _WATCH_S = 0.25
 # Logins that memory would refuse have the database looked at first, together at most so often.
 _CATCH_UP_S = 0.02
 
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+now_ms = SystemClock()
 
 
 class Runtime:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway import logs
+from gateway.clock import steady_of
 from gateway.envelope import SubDevice, sub_device_of
 from gateway.errors import DatabaseError
 from gateway.model import Device, Identity, Role
@@ -120,9 +121,10 @@ class Learner:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._steady = steady_of(services.clock)
         self._told: dict[str, _Told] = {}
         self._learning: set[str] = set()
-        self._seldom = logs.RateLimited(_log, clock=lambda: services.clock() / 1000)
+        self._seldom = logs.RateLimited(_log, clock=lambda: self._steady() / 1000)
 
     def observe(self, identity: Identity, topic: str, payload: bytes) -> None:
         # Two of three OSD messages name no aircraft (docs/protocol.md 2): they must cost nothing.
@@ -134,7 +136,7 @@ class Learner:
         said = sub_device_of(payload)
         if said is None:
             return
-        now = self._services.clock()
+        now = self._steady()
         last = self._told.get(device.sn)
         if last is not None and last.sub_device == said and now < last.again_at:
             return

@@ -99,9 +99,11 @@ def check_pair(certfile: Path, keyfile: Path, *, now: int) -> CertificateInfo:
         raise ConfigError(f"{keyfile}: is not the key of {certfile}", hint="dockgate cert import --chain F --key F")
     info = describe(certificate, now=now)
     if not info.not_before <= now < info.not_after:
-        state = "has expired" if now >= info.not_after else "is not valid yet"
+        is_over = now >= info.not_after
+        state = "has expired" if is_over else "is not valid yet"
         raise ConfigError(
-            f"{certfile}: {state} ({day(info.not_before)} to {day(info.not_after)})", hint="dockgate cert renew"
+            f"{certfile}: {state} ({day(info.not_before)} to {day(info.not_after)})",
+            hint="dockgate cert renew" if is_over else "set the clock of this machine right: timedatectl",
         )
     return info
 

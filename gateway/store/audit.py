@@ -32,7 +32,7 @@ def append(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
 
 
 def is_repetition(db: sqlite3.Connection, entry: Entry, within_ms: int) -> bool:
-    """Whether the latest entry of this action on this target says the same, and is not older than that."""
+    """Whether the latest entry of this action on this target says the same, and is about as old as that at most."""
     row = db.execute(
         "SELECT at, actor, outcome, detail FROM audit WHERE target = ? AND action = ? ORDER BY id DESC LIMIT 1",
         (entry.target, entry.action),
@@ -40,7 +40,7 @@ def is_repetition(db: sqlite3.Connection, entry: Entry, within_ms: int) -> bool:
     return (
         row is not None
         and row == (row[0], entry.actor, entry.outcome, orjson.dumps(entry.detail).decode())
-        and (entry.at - row[0] < within_ms)
+        and (abs(entry.at - row[0]) < within_ms)  # the clock may have been set back
     )
 
 
@@ -51,10 +51,12 @@ def list_since(
     dock: str | None = None,
     limit: int = 1000,
     after_id: int | None = None,
+    before_id: int | None = None,
 ) -> list[Entry]:
     """In the order they were written: the last ``limit`` of those at or after ``since`` that concern ``dock``.
 
-    With ``after_id`` the first ``limit`` after that entry instead, for who follows along.
+    With ``after_id`` the first ``limit`` after that entry instead, for who follows along; with ``before_id`` the last before that
+    one, for who turns pages back.
     """
     conditions, parameters = ["1"], list[Any]()
     if since is not None:
@@ -66,6 +68,9 @@ def list_since(
     if after_id is not None:
         conditions.append("id > ?")
         parameters.append(after_id)
+    if before_id is not None:
+        conditions.append("id < ?")
+        parameters.append(before_id)
     order = "DESC" if after_id is None else "ASC"
     rows = db.execute(
         "SELECT at, actor, action, target, outcome, detail, id FROM audit"  # noqa: S608 -- the pieces are above

@@ -16,6 +16,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from gateway import credentials, passwords
+from gateway.clock import steady_of
 from gateway.credentials import HashLine
 from gateway.lockout import Lockout, place_of
 from gateway.metrics import Logins
@@ -39,7 +40,7 @@ _HASH_QUEUE = 16
 
 @dataclass(slots=True)
 class Session:
-    """``csrf`` has to come with each request that changes something. Times in ms."""
+    """``csrf`` has to come with each request that changes something. Times in ms, steady but for ``ends_at``."""
 
     operator: str
     csrf: str = field(repr=False)
@@ -53,6 +54,7 @@ class Sessions:
     def __init__(self, services: Services, admin: AdminSettings, login: LoginSettings, pool: Executor) -> None:
         self._services = services
         self._clock: Callable[[], int] = services.clock
+        self._steady = steady_of(services.clock)
         self._last_ms = admin.session_s * 1000
         self._idle_ms = admin.session_idle_s * 1000
         self._lock_s = login.lockout_s
@@ -64,7 +66,7 @@ class Sessions:
             lock_s=login.lockout_s,
         )
         self._line = HashLine(Logins(), threads=_HASH_THREADS, queue=_HASH_QUEUE, pool=pool)
-        self._refusals = RefusalLog(services.clock, Logins())
+        self._refusals = RefusalLog(self._steady, Logins())
         self._sessions: OrderedDict[str, Session] = OrderedDict()  # by digest of the cookie, oldest first
 
     def close(self) -> None:
@@ -118,7 +120,7 @@ class Sessions:
         if not self._is_young(session):
             self.end(cookie)
             return None
-        session.seen_at = self._clock()
+        session.seen_at = self._steady()
         return session
 
     def is_current(self, session: Session, operator: Operator | None) -> bool:
@@ -137,7 +139,7 @@ class Sessions:
 
     def _begin(self, operator: Operator) -> tuple[str, Session]:
         self._drop_old()
-        now = self._clock()
+        now = self._steady()
         cookie = secrets.token_urlsafe(_TOKEN_BYTES)
         session = self._sessions[_digest(cookie)] = Session(
             operator=operator.name,
@@ -145,7 +147,7 @@ class Sessions:
             password_hash=operator.password_hash,
             created_at=now,
             seen_at=now,
-            ends_at=now + self._last_ms,
+            ends_at=self._clock() + self._last_ms,
         )
         own = [key for key, each in self._sessions.items() if each.operator == operator.name]
         for key in own[:-_MOST_OF_ONE]:
@@ -155,8 +157,8 @@ class Sessions:
         return cookie, session
 
     def _is_young(self, session: Session) -> bool:
-        now = self._clock()
-        return now < session.ends_at and now - session.seen_at < self._idle_ms
+        now = self._steady()
+        return now - session.created_at < self._last_ms and now - session.seen_at < self._idle_ms
 
     def _drop_old(self) -> None:
         for key in [key for key, session in self._sessions.items() if not self._is_young(session)]:

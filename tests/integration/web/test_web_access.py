@@ -323,14 +323,15 @@ def test_a_session_ends_with_its_password_its_operator_and_its_time(installation
         if end == "passwd":
             installation.dockgate("operator", "delete", "maria", "--yes")
     sessions = site.gateway.admin.context.sessions
+    steady = sessions._steady
     client, _ = site.browser()
     for late_s, status in ((59, 200), (118, 200), (178, 401), (118, 401)):
-        sessions._clock = lambda late_s=late_s: now_ms() + late_s * 1000
+        sessions._steady = lambda late_s=late_s: steady() + late_s * 1000
         assert client.get("/api/v1/session").status_code == status, late_s
-    sessions._clock = now_ms
+    sessions._steady = steady
     client, _ = site.browser("ends", site.operator("ends"))
     for late_s, status in ((0, 200), *((late_s, 200) for late_s in range(50, 600, 50)), (601, 401)):
-        sessions._clock = lambda late_s=late_s: now_ms() + late_s * 1000
+        sessions._steady = lambda late_s=late_s: steady() + late_s * 1000
         assert client.get("/api/v1/session").status_code == status, late_s
 
 
