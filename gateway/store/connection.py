@@ -23,6 +23,7 @@ import aiosqlite
 
 from gateway.errors import DatabaseError, DatabaseUnwritableError
 from gateway.store import migrate
+from gateway.store.place import Place
 from gateway.store.translation import translate
 from gateway.tasks import Tasks
 
@@ -77,6 +78,7 @@ class Store:
         self.path = path
         self.commits = 0
         self.jobs = 0
+        self._place = Place(path)
         self._writer = writer
         self._reader = reader
         self._waiting: deque[_Job] = deque()
@@ -239,7 +241,8 @@ class Store:
 
     async def _commit(self, writer: WorkerConnection, batch: list[_Job]) -> None:
         try:
-            work = partial(_run_batch, [job.fn for job in batch], durable=any(job.durable for job in batch))
+            jobs, durable = [job.fn for job in batch], any(job.durable for job in batch)
+            work = partial(_run_batch, jobs, self._place, durable=durable)
             outcomes = await self._run(writer, "write", work)
         except Exception as error:  # noqa: BLE001 -- whatever it was, each caller of the batch must hear of it
             outcomes = [error] * len(batch)
@@ -273,13 +276,14 @@ class _TransactionLostError(Exception):
 
 
 def _run_batch(
-    jobs: list[Callable[[sqlite3.Connection], Any]], db: sqlite3.Connection, *, durable: bool
+    jobs: list[Callable[[sqlite3.Connection], Any]], place: Place, db: sqlite3.Connection, *, durable: bool
 ) -> list[_Done | Exception]:
     """In the writer thread: all jobs in one transaction, each in its own savepoint."""
     db.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
     try:
         db.execute("BEGIN IMMEDIATE")
         outcomes = [_run_job(db, job) for job in jobs]
+        place.require()
         db.execute("COMMIT")
     except BaseException as error:
         if db.in_transaction:

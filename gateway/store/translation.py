@@ -23,7 +23,12 @@ _UNWRITABLE = {
 
 def translate(error: sqlite3.Error, path: Path) -> DatabaseError:
     """The error to raise instead, ``from error``. SQL parameters are in neither, so no secret is."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if extended == sqlite3.SQLITE_READONLY_DBMOVED:
+        return DatabaseUnwritableError(
+            f"{path}: removed or replaced while it is open ({error})", hint="put the file back, or restart the gateway"
+        )
+    code = extended & _PRIMARY
     if code in _BUSY:
         return DatabaseBusyError(
             f"{path}: locked by another process", hint="try again; see who holds it with: fuser -v FILE"

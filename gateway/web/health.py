@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import pki
@@ -30,6 +31,12 @@ _WITHIN_S = 0.8
 # All of the file is read for it, so not for each probe.
 _INTEGRITY_S = 6 * 60 * 60.0
 DAMAGED = "database_damaged"
+_OLD = "a write fails or takes long: the last is "
+_MOVED = "its file was removed or replaced: put it back, or restart"
+_WRITES = {
+    "database_unwritable": "the disk is full, read-only or broken, as the log says",
+    "database_busy": "another process holds it locked",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ async def _database(context: Context, integrity: Integrity) -> list[Check]:
     damage = integrity.problem or (
         "damage was met: dockgate db check" if context.runtime.services.metrics.database.failures.get(DAMAGED) else ""
     )
+    damage = damage or integrity.writing.problem
     newest = migrate.available()[-1].number
     return [
         Check("database", ok=not damage, detail=damage),
@@ -86,7 +94,7 @@ def _heartbeat(said: GatewayState | None, now: int) -> Check:
             "heartbeat", ok=False, detail=f"process {said.pid} writes it, too: two gateways have this database"
         )
     age = now - said.heartbeat_at
-    return Check("heartbeat", ok=age <= STALE_MS, detail="" if age <= STALE_MS else f"the last is {age // 1000} s old")
+    return Check("heartbeat", ok=age <= STALE_MS, detail="" if age <= STALE_MS else f"{_OLD}{age // 1000} s old")
 
 
 def _listeners(context: Context) -> Check:
@@ -115,8 +123,11 @@ def _certificates(context: Context, now: int) -> Check:
 class Integrity:
     """Reads the whole database now and then, in a thread and with a connection of its own. ``problem``: "" when sound."""
 
-    def __init__(self, runtime: Runtime, at_leisure: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(
+        self, runtime: Runtime, at_leisure: Callable[..., Awaitable[Any]], off_loop: Callable[..., Awaitable[Any]]
+    ) -> None:
         self.problem = ""
+        self.writing = Writing(runtime, off_loop)
         self._runtime = runtime
         self._at_leisure = at_leisure
 
@@ -130,3 +141,41 @@ class Integrity:
                 _log.error("the database is not sound: %s", problem)
             self.problem = problem
             await asyncio.sleep(_INTEGRITY_S)
+
+
+class Writing:
+    """Can the database be written? Told by what becomes of the gateway's own writes, one a second at least, and by whether the file
+    that it writes is still the one that others find. ``problem``: "" when all is well.
+    """
+
+    def __init__(self, runtime: Runtime, off_loop: Callable[..., Awaitable[Any]], every_s: float = 1.0) -> None:
+        self.problem = ""
+        self._store = runtime.services.store
+        self._failures = runtime.services.metrics.database.failures
+        self._off_loop = off_loop
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        mine = await self._off_loop(_identity, self._store.path)
+        commits, failures = self._store.commits, dict(self._failures.values)
+        refused = ""
+        while True:
+            await asyncio.sleep(self._every_s)
+            grown = [code for (code, *_), count in self._failures.values.items() if count > failures.get((code,), 0)]
+            if self._store.commits > commits:
+                refused = ""
+            elif grown:
+                refused = f"it cannot be written: {_WRITES.get(grown[0], grown[0])}"
+            commits, failures = self._store.commits, dict(self._failures.values)
+            is_there = await self._off_loop(_identity, self._store.path) == mine
+            self.problem = refused if is_there else _MOVED
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Blocks. None: there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

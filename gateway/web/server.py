@@ -74,7 +74,7 @@ class Admin:
             slow_worker=self._slow_worker,
             reload_certificates=self._reload_certificates,
         )
-        self._integrity = health.Integrity(runtime, self.context.at_leisure)
+        self._integrity = health.Integrity(runtime, self.context.at_leisure, self.context.off_loop)
         self._hosts = guard.Hosts([*settings.hosts, *([] if bind.is_wildcard else [bind.host])])
         self._hosts.take(certificate_names_of(settings.certfile))
         self._samples = Samples(services.metrics)
@@ -100,6 +100,7 @@ class Admin:
         self._tasks = [
             spawn(self._measure_delay(), name="event loop delay"),
             spawn(self._integrity.run(), name="integrity of the database"),
+            spawn(self._integrity.writing.run(), name="whether the database can be written"),
             spawn(self._samples.run(), name="samples for the charts"),
         ]
 

@@ -247,6 +247,32 @@ def test_case34_cut_short(opened: Opened, path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("which", ["dockgate.db", "dockgate.db-wal"])
+@pytest.mark.parametrize("by_another", [False, True], ids=["removed", "replaced"])
+def test_a_file_that_is_gone_takes_no_more_writes(which: str, by_another: bool, opened: Opened, path: Path) -> None:
+    """SQLite itself would go on writing to a file that nobody finds again (sqlite.org/howtocorrupt 4.2)."""
+    file, away = path.with_name(which), path.with_name("away")
+
+    async def main() -> None:
+        async with opened() as store:
+            await store.write(add, "before")
+            await store.write(add, "again")
+            assert await store.read(ids) == ["again", "before"]
+            file.rename(away)
+            if by_another:
+                file.write_bytes(away.read_bytes())
+            for durable in (True, False):
+                with pytest.raises(DatabaseUnwritableError, match="removed or replaced"):
+                    await store.write(add, "lost", durable=durable)
+            assert await store.read(ids) == ["again", "before"]
+            away.replace(file)
+            await store.write(add, "back")
+        async with opened() as store:
+            assert await store.read(ids) == ["again", "back", "before"]
+
+    asyncio.run(main())
+
+
 def test_newer_is_refused_and_left_alone(opened: Opened, connect: Any, path: Path) -> None:
     async def main() -> None:
         async with opened():
