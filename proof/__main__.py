@@ -13,6 +13,9 @@ from pathlib import Path
 FOLDER = Path("build/proof")
 PARTS: dict[str, list[str]] = {
     "network": [],
+    "crash": ["--out", f"{FOLDER}/crash.json"],
+    "disk": ["--out", f"{FOLDER}/disk.json"],
+    "clock": ["--out", f"{FOLDER}/clock.json"],
     "limits": ["--out", f"{FOLDER}/limits.json"],
     "soak": ["--out", f"{FOLDER}/soak.json", "--plot", f"{FOLDER}/soak.svg"],
     "hostile": [f"{FOLDER}/hostile"],

@@ -23,10 +23,9 @@ def main() -> int:
     for name in told.ramp:
         with tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder:
             found[name] = RAMPS[name](Path(folder), SHORT if told.short else LONG)
-    text = json.dumps(found, indent=1)
-    if told.out:
-        told.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+        print(json.dumps({name: found[name]}), flush=True)
+        if told.out:
+            told.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

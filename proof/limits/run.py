@@ -117,13 +117,14 @@ async def _docks(ground: Ground, size: Size) -> dict[str, Any]:
                 }
             )
         full = ground.metrics()
+        ended = {name: value for name, value in full.items() if name.startswith("dockgate_connections_closed_total{")}
+        promise(_lost(crowds) == 0, f"{_lost(crowds)} connected docks were lost: {ended}")
         stage.limit_s = 5.0
         beyond = await stage.gather(size.docks, size.over, tls=True, at_once=100)
         promise(beyond.connected == 0, f"{beyond.connected} docks more than allowed are in")
         refused = _refused(ground.metrics()) - _refused(full)
         promise(refused > 0, "nobody was refused")
-        lost = sum(crowd.lost for crowd in crowds)
-        promise(lost == 0, f"{lost} connected docks were lost when more came")
+        promise(_lost(crowds) == 0, f"{_lost(crowds)} connected docks were lost when more came")
     for crowd in (*crowds, beyond):
         crowd.leave()
     after = await ground.nothing_left(before, within_s=60.0)
@@ -137,6 +138,10 @@ async def _docks(ground: Ground, size: Size) -> dict[str, Any]:
         "resident_mb_afterwards": round(after.resident_bytes / 1e6, 1),
         "witness": witness.figures,
     }
+
+
+def _lost(crowds: list[Gathering]) -> int:
+    return sum(crowd.lost for crowd in crowds)
 
 
 def _ping(crowd: Gathering) -> None:
@@ -258,6 +263,8 @@ async def _accesses(ground: Ground, size: Size) -> dict[str, Any]:
                     "generator_busy": found["generator_busy"],
                 }
             )
+        turned_away = ground.metrics().get("dockgate_logins_refused_total", 0.0)
+        promise(turned_away == 0, f"{turned_away:g} logins were refused")
         after = await ground.nothing_left(before, within_s=60.0)
     return {
         "steps": steps,

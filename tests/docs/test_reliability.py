@@ -1,8 +1,9 @@
-"""docs/reliability.md: each promise names a test that is there, and a long form that can be run."""
+"""docs/reliability.md: each promise names a test that is there, a long form that can be run, and figures of such a run."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,3 +39,25 @@ def test_each_long_form_can_be_run() -> None:
     assert named
     for name in set(named):
         assert importlib.util.find_spec(f"{name}.__main__"), name
+
+
+def figures_in(told: object) -> Iterator[str]:
+    """Every number of a file of results, as the page writes it."""
+    if isinstance(told, dict | list):
+        for each in told.values() if isinstance(told, dict) else told:
+            yield from figures_in(each)
+    elif isinstance(told, int | float) and not isinstance(told, bool):
+        yield f"{told:,}"
+
+
+def test_figures_are_those_of_the_run() -> None:
+    """In each section that names its file of results."""
+    sections = [part for part in PAGE.split("\n## ") if "`proof/results/" in part]
+    assert sections
+    for part in sections:
+        (name,) = set(re.findall(r"`proof/results/(\w+\.json)`", part))
+        known = set(figures_in(json.loads((ROOT / "proof" / "results" / name).read_text(encoding="utf-8"))))
+        seen = [line.strip("|").split("|")[2] for line in part.splitlines() if line.startswith("| ")][1:]
+        told = [number for cell in seen for number in re.findall(r"\d[\d,.]*\d|\d\d", cell)]
+        assert told, name
+        assert set(told) <= known, (name, sorted(set(told) - known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,17 @@ def test_it_takes_the_descriptors_that_it_may_have(installation: Any) -> None:
         with Served(installation.config_file, command=command).ready() as gateway:
             assert descriptors(gateway.pid) == [taken, int(limits.partition(":")[2])]
             assert any("lets the gateway hold" in line for line in gateway.lines) == complains
+
+
+def test_the_default_ceiling_is_no_reason_to_complain(installation: Any) -> None:
+    """Whoever has set no limit does not miss the last hundred of 20,000 places; with room for a few only he is told."""
+    for hard, complains in (("20000", False), ("1000", True)):
+        command = ["prlimit", f"--nofile=100:{hard}", sys.executable, "-m", "gateway"]
+        with Served(installation.config_file, command=command).ready() as gateway:
+            gateway.signal(signal.SIGTERM)
+            assert gateway.wait() == 0
+        assert any("lets the gateway hold" in line for line in gateway.lines) == complains
+        assert gateway.lines[-1].endswith("stopped")
 
 
 @pytest.mark.case(39)
