@@ -114,6 +114,12 @@ def _permissions() -> None:
         path.chmod(0o755 if runs else 0o644)
 
 
+def maintainer() -> str:
+    """Who builds the package for others names himself, as Debian's own tools expect it; an address of nobody's otherwise."""
+    name = os.environ.get("DEBFULLNAME", "The dockgate authors")
+    return f"{name} <{os.environ.get('DEBEMAIL', 'authors@dockgate.invalid')}>"
+
+
 def _control(version: str, architecture: str, glibc: str) -> None:
     files = sorted(path for path in STAGE.rglob("*") if path.is_file() and not path.is_symlink())
     sums = "".join(
@@ -125,7 +131,7 @@ def _control(version: str, architecture: str, glibc: str) -> None:
         "Package": "dockgate",
         "Version": version,
         "Architecture": architecture,
-        "Maintainer": "dockgate <dockgate@localhost>",
+        "Maintainer": maintainer(),
         "Installed-Size": str(size),
         "Depends": f"libc6 (>= {glibc}), passwd, init-system-helpers",
         "Recommends": "systemd",
