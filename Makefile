@@ -1,8 +1,10 @@
 # Everything is set up by the target that needs it: type one, it does the rest.
 #   make run    serve from this clone (first run: make run INIT='--host 192.0.2.10')
 #   make demo   a gateway and a simulated dock on loopback, through the whole access
-#   make test   all tests     make lint   style, types, import contract
+#   make test   all tests     make lint   style, types, import contract, dangers, secrets
+#   make audit  known holes in the dependencies; needs the network
 #   make man    manual pages from the commands, into build/man     make docs   the documentation as a site, into build/docs
+#   make screenshots  the pictures of the console, into docs/images/console
 #   make binary the program as one file, dist/dockgate     make deb   a Debian package     make sbom   what is in them
 #   make proof  promises against attacks, soak, limits and fuzz, in their long form (docs/reliability.md)
 #   make bench  dockgate beside others (bench/README.md): make bench SCENARIO=accesses BENCH_ARGS=--quick
@@ -16,13 +18,14 @@ PYTEST_ARGS ?=
 # Empty: all scenarios
 SCENARIO ?=
 PROOF ?=
+AUDIT ?=
 BENCH_ARGS ?=
 # What the tests speak to dockgate with, from Debian
-DEBIAN := mosquitto mosquitto-clients openssl $(BUILD)
-# What the one file and the package are made and tried with
-BUILD := binutils gcc libc6-dev zlib1g-dev dpkg passwd init-system-helpers util-linux python3
+DEBIAN := mosquitto mosquitto-clients openssl chromium systemd-container libfaketime $(BUILD)
+# What the one file and the package are made and tried with; libpython is for Debian's Python, others bring their own
+BUILD := binutils gcc libc6-dev zlib1g-dev dpkg passwd init-system-helpers util-linux python3 libpython3-dev
 
-.PHONY: run demo test lint man docs bench proof debian binary deb sbom clean
+.PHONY: run demo test lint audit man docs screenshots bench proof debian binary deb sbom clean
 .DEFAULT_GOAL := run
 
 $(VENV)/runtime: pyproject.toml requirements.lock
@@ -43,15 +46,24 @@ run: $(VENV)/runtime
 demo: $(VENV)/runtime
 	@$(BIN)/dockgate demo --dir $(DIR)/demo
 
-# The foreign clients; fails with the name of what can't be had
+# Foreign clients, and what packages are made with; fails with the name of what can't be had
 debian:
 	@missing=""; for package in $(DEBIAN); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	test -z "$$missing" || { \
-		test "$$(id -u)" = 0 || { echo "the tests need Debian's$$missing: sudo apt-get install$$missing" >&2; exit 1; }; \
+		test "$$(id -u)" = 0 || { echo "this needs Debian's$$missing: sudo apt-get install$$missing" >&2; exit 1; }; \
 		apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing >/dev/null \
-		|| { echo "the tests need Debian's$$missing, which could not be installed" >&2; exit 1; }; }
+		|| { echo "this needs Debian's$$missing, which could not be installed" >&2; exit 1; }; }
 
-test: lint debian
+# MQTT.js, for the examples in JavaScript. Who has no Node.js gets Debian's
+tests/docs/node/node_modules/.package-lock.json: tests/docs/node/package-lock.json
+	@command -v npm >/dev/null || { \
+		test "$$(id -u)" = 0 || { echo "the tests need Node.js 18 or newer with npm: sudo apt-get install nodejs npm" >&2; exit 1; }; \
+		apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nodejs npm >/dev/null \
+		|| { echo "the tests need Node.js 18 or newer with npm, which could not be installed" >&2; exit 1; }; }
+	npm ci --prefix tests/docs/node --no-audit --no-fund
+	@touch $@
+
+test: lint debian tests/docs/node/node_modules/.package-lock.json
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/dev
@@ -59,12 +71,23 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml gateway broker_plugins
+	$(BIN)/python packaging/supply/secrets.py
+
+# Known holes in what the locks name. Asks the Python Package Index (AUDIT='-s osv': osv.dev), so it is no part of lint.
+audit: $(VENV)/dev
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(BIN)/pip-audit --disable-pip --no-deps --strict --progress-spinner off -r requirements.lock -r requirements-dev.lock $(AUDIT)
 
 # aedes and its SQLite, which is compiled here where npm has no binary of it
 bench/aedes/node_modules/.package-lock.json: bench/aedes/package-lock.json
 	@command -v npm >/dev/null || { echo "the benchmarks need Node.js 20 or newer with npm, for aedes" >&2; exit 1; }
 	npm ci --prefix bench/aedes --no-audit --no-fund
 	@touch $@
+
+# The pictures of docs/console.md, taken anew
+screenshots: $(VENV)/dev debian
+	$(BIN)/python -m pytest tests/browser/screenshots.py
 
 bench: $(VENV)/dev debian bench/aedes/node_modules/.package-lock.json
 	$(BIN)/python bench/run.py $(SCENARIO) $(BENCH_ARGS)
@@ -79,15 +102,17 @@ man: $(VENV)/runtime
 docs: $(VENV)/dev
 	$(BIN)/mkdocs build --quiet --strict
 
-binary: $(VENV)/dev
+binary deb: DEBIAN := $(BUILD)
+
+binary: debian $(VENV)/dev
 	$(BIN)/python packaging/binary/build.py
 	$(BIN)/python packaging/selftest.py dist/dockgate
 
-deb: $(VENV)/dev
+deb: debian $(VENV)/dev
 	$(BIN)/python packaging/deb/build.py
 
 sbom: $(VENV)/runtime
 	$(BIN)/python packaging/sbom.py dist/dockgate.cdx.json
 
 clean:
-	rm -rf $(VENV) bench/aedes/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) bench/aedes/node_modules tests/docs/node/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
