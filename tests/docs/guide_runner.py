@@ -33,6 +33,7 @@ GUIDES = (
     "tls.md",
     "accounts-and-organizations.md",
     "closed-networks.md",
+    "console.md",
     "backup-and-upgrade.md",
     "troubleshooting.md",
     "errors.md",
