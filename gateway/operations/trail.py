@@ -18,6 +18,17 @@ def entries(
     return [describe(entry) for entry in found]
 
 
+def turn_back(
+    db: Db, *, since: int | None, dock: str | None, before: int | None, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """The last ``limit`` entries before the one with the id ``before``, newest first, and what to give for those before them; None:
+    there are none.
+    """
+    found = audit.list_since(db, since=since, dock=dock, limit=limit + 1, before_id=before)
+    shown = found[-limit:]
+    return [describe(entry) for entry in reversed(shown)], shown[0].id if len(found) > limit else None
+
+
 def describe(entry: Entry) -> dict[str, Any]:
     """The keys are a promise."""
     return {

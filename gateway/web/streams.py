@@ -31,7 +31,7 @@ _RETRY_MS = 2000
 
 class Happening(NamedTuple):
     number: int
-    sn: str
+    sn: str | None
     fact: Any
 
 
@@ -48,7 +48,7 @@ class Channel:
         self._run = secrets.token_hex(4)
         self._is_closed = False
 
-    def tell(self, sn: str, fact: Any) -> None:  # noqa: ANN401 - what ``render`` takes
+    def tell(self, sn: str | None, fact: Any) -> None:  # noqa: ANN401 - what ``render`` takes
         """``fact`` is not to be changed any more."""
         self._number += 1
         happening = Happening(self._number, sn, fact)

@@ -106,7 +106,10 @@ def _trouble(db: Db, dock: dict[str, Any], now: int) -> dict[str, str] | None:
     told = story.of_dock(db, dock["sn"], now, limit=1)
     if not told:
         return None
-    return mended(told[0]["verdict"], told[0]["hint"])
+    verdict = told[0]["verdict"]
+    if verdict == story.WAS_IN_SERVICE:
+        verdict += ", and is not connected any more"
+    return mended(verdict, told[0]["hint"])
 
 
 def mended(what: str, hint: str | None) -> dict[str, str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _AUDIT_LINES = 200
 _AUDIT_MOST = 2000
+_ID_DIGITS = 19  # of SQLite's largest integer
 
 
 # -- certificates
@@ -91,15 +92,16 @@ async def _revoke(call: Call, _values: Values) -> Done:
 async def audit(console: Console, call: Call) -> Response:
     text, dock, span = (query_of(call, name).strip()[:128] for name in ("q", "dock", "since"))
     start = since(span, call.context.now, option="since") if span else None
+    asked = query_of(call, "before")
+    before = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < _ID_DIGITS else None
     limit = _AUDIT_MOST if text else _AUDIT_LINES
-    found = await call.read(trail.entries, since=start, dock=dock or None, limit=limit)
+    found, older = await call.read(trail.turn_back, since=start, dock=dock or None, before=before, limit=limit)
     wanted = text.casefold()
-    entries = [_line(entry) for entry in reversed(found)]
+    entries = [_line(entry) for entry in found]
     if wanted:
         entries = [entry for entry in entries if any(wanted in str(word).casefold() for word in entry.values())]
-    return console.page(
-        "audit", call, entries=entries[:_AUDIT_LINES], text=text, dock=dock, since=span, is_cut=len(found) == limit
-    )
+    filters = {"q": text, "dock": dock, "since": span}
+    return console.page("audit", call, entries=entries, filters=filters, before=before, older=older, looked_at=limit)
 
 
 def _line(entry: dict[str, Any]) -> dict[str, Any]:

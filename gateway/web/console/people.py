@@ -142,6 +142,23 @@ async def _unlock(call: Call, _values: Values) -> Done:
     return Done(account_at(name), f"Locks lifted: {done['cleared']}")
 
 
+async def _tell_unpin(call: Call) -> Told:
+    name = query_of(call, "name")
+    found = await call.read(accounts.show, name)
+    return Told(
+        f"Untie {name} from its dock?",
+        account_at(name),
+        f"It is for {found['sn'] or 'no dock yet'}. Its connections end at once, and it is for the next dock that uses it. "
+        "What is bound stays bound.",
+    )
+
+
+async def _unpin(call: Call, values: Values) -> Done:
+    name = query_of(call, "name")
+    done = await call.change(lambda change: accounts.unpin(change, name, given(values, "sn")))
+    return Done(account_at(name), f"{name} is for {done['sn'] or 'the next dock that uses it'}")
+
+
 async def _delete_account(call: Call, _values: Values) -> Done:
     name = query_of(call, "name")
     await call.change(lambda change: accounts.delete(change, name))
@@ -317,6 +334,14 @@ DEEDS = (
         button="Unlock",
         tell=_about_account("Unlock", "Its wrong passwords are forgotten, and it may try again."),
         do=_unlock,
+    ),
+    Deed(
+        path="/accounts/unpin",
+        button="Untie",
+        tell=_tell_unpin,
+        do=_unpin,
+        fields=(Field("sn", "For the dock", hint="Its serial number. Empty: the next one that uses it.", longest=64),),
+        hurts=True,
     ),
     Deed(
         path="/accounts/delete",

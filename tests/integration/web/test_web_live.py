@@ -103,6 +103,22 @@ def test_a_refusal_is_seen_within_a_second_with_its_reason(site: Any) -> None:
     assert "WRONGCODE1" not in json.dumps(refused)
 
 
+@pytest.mark.parametrize("account", ["new-dock", "nobody"])
+def test_who_is_refused_before_anybody_knows_which_dock_it_is(site: Any, account: str) -> None:
+    site.installation.dockgate("account", "add", "new-dock", "--role", "dock")
+    profile = make_profile(
+        dock_model("dock2"), account=account, password="mistyped-1", sn=DOCK, aircraft_sn="1581F6Q8D245H00A1B2C",
+        organization_id="x", binding_code="x",
+    )  # fmt: skip
+    with reading(site.api("read"), "/events") as events:
+        assert not run_dock(Target(site.gateway.host, site.gateway.port("plain")), profile).ok
+        refused = events.until("event", "refused")[-1]
+    assert refused["sn"] is None
+    assert refused["account"] == account
+    assert refused["reason"] == ("wrong_password" if account == "new-dock" else "unknown_account")
+    assert "mistyped" not in json.dumps(refused)
+
+
 def test_who_comes_back_is_told_what_he_missed(site: Any) -> None:
     api = site.api("read")
     tell = site.gateway.admin.context.events.tell

@@ -148,7 +148,7 @@ function logRequests(body) {
     link.href = `/docks/${encodeURIComponent(one.sn)}`;
     link.textContent = one.sn;
     const result = one.result === null ? "left to a platform" : String(one.result);
-    for (const content of [time, link, one.method ?? "no method", result, String(one.ms)]) {
+    for (const content of [time, link, one.method ?? "no method", result, one.ms.toFixed(1)]) {
       row.insertCell().append(content);
     }
     if (one.result) row.cells[3].className = "refused";
@@ -198,6 +198,7 @@ if (toggle) {
     }
     name();
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", name);
   name();
 }
 

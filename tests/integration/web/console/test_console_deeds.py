@@ -103,6 +103,17 @@ def test_an_account_from_its_first_password_to_its_end(page: Any) -> None:
     assert {entry["actor"] for entry in page.audited("account.delete")} == {"operator:maria"}
 
 
+def test_an_account_is_untied_from_its_dock(page: Any, dock: str) -> None:
+    asked = page("/accounts/unpin?name=dock")
+    assert dock in asked.text
+    assert "What is bound stays bound" in asked.text
+    assert "the next dock that uses it" in page.do("/accounts/unpin?name=dock").text
+    assert "/accounts/unpin" not in page("/accounts/show?name=dock").html
+    assert page.audited("account.unpin")[0]["detail"]["dock"] == dock
+    assert page(f"/docks/{dock}").text.count("bound to none") == 0
+    assert "not a serial number" in page.do("/accounts/unpin?name=dock", sn="no good").text
+
+
 def test_an_organization_with_its_codes(page: Any) -> None:
     assert "Added: Harbour" in page.do("/organizations/add", name="Harbour", id="harbour").text
     assert "Renamed: Port" in page.do("/organizations/harbour/rename", name="Port").text

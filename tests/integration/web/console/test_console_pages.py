@@ -78,6 +78,29 @@ def test_nobody_sees_anything_before_the_login(site: Any, parsed: Any) -> None:
     assert "no operator" not in stranger.get("/login").text
 
 
+def test_the_audit_trail_can_be_read_back_to_its_beginning(page: Any) -> None:
+    record = page.site.runtime.services.audit.record
+
+    def write() -> None:
+        for number in range(450):
+            record(actor="system", action="test", target=f"entry-{number}", outcome="ok", detail={})
+
+    page.site.gateway.ask(write)
+    page.settle()
+    seen: list[str] = []
+    path: str | None = "/audit?q=&dock=&since=1h"
+    while path:
+        found = page(path)
+        seen += re.findall(r"entry-\d+", found.html)
+        assert ("data-every" in found.html) == ("before=" not in path)
+        path = next((link for link in found.links if "before=" in link), None)
+        assert path is None or "since=1h" in path
+    assert seen == [f"entry-{number}" for number in reversed(range(450))]
+    assert "entry-7<" in page("/audit?q=ENTRY-7").html
+    assert "No entry is like that" in page("/audit?q=entry-nine").text
+    assert page("/audit?before=nonsense").status == 200
+
+
 def test_after_the_login_one_is_where_one_wanted_to_be(site: Any, parsed: Any) -> None:
     password = site.operator()
     browser = site.http(Origin=site.origin)
