@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from amqtt.plugins.base import BaseTopicPlugin
 
-from broker_plugins.context import DENIED, IDENTITY, identity_of, runtime_of
+from broker_plugins.context import identity_of, runtime_of
 from gateway.auth import Denied
+from gateway.broker.session import DENIED, IDENTITY
 from gateway.model import Action
 from gateway.policy import decide
 
@@ -25,6 +26,7 @@ class TopicRulesPlugin(BaseTopicPlugin):
         runtime = runtime_of(context)
         self._directory = runtime.services.directory
         self._authenticator = runtime.authenticator
+        self._presence = runtime.presence
 
     def topic_filtering_now(self, *, session: Session, topic: str, action: Action) -> bool | None:
         """The answer from memory. None: the account has no SN yet, and this topic would give it one."""
@@ -56,6 +58,10 @@ class TopicRulesPlugin(BaseTopicPlugin):
                 session.attributes[DENIED] = str(pinned.reason)
                 return False
             session.attributes[IDENTITY] = pinned
+            # Here, and not with its first message: that may be answered, and told of, before anybody knows who is there.
+            # One that is not open yet, as when its will is judged, is told of when it opens.
+            if session.transitions.is_connected():
+                self._presence.connected(pinned, id(session), session.remote_address or "")
             decision = decide(pinned, wanted, topic, self._directory)
         if not decision.allow and wanted is not Action.RECEIVE:
             session.attributes[DENIED] = str(decision.reason)

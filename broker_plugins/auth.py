@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from amqtt.plugins.base import BaseAuthPlugin
 
-from broker_plugins.context import IDENTITY, REFUSAL, runtime_of
+from broker_plugins.context import runtime_of
 from gateway.auth import Denied, PeerCertificate
 from gateway.broker.codec.packets import Reason
+from gateway.broker.session import IDENTITY, REFUSAL
 
 if TYPE_CHECKING:
     from amqtt.contexts import BaseContext

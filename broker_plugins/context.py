@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from amqtt.contexts import BaseContext
 
+from gateway.broker.session import IDENTITY
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
 
     from gateway.model import Identity
     from gateway.runtime import Runtime
-
-# Kept in the session's attributes, which amqtt leaves to plugins.
-IDENTITY = "dockgate.identity"
-REFUSAL = "dockgate.refusal"
-DENIED = "dockgate.denied"
 
 
 def broker_of(context: BaseContext) -> Any:  # noqa: ANN401 - a stock Broker or ours

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from amqtt.plugins.base import BasePlugin
 
 from broker_plugins.context import broker_of, identity_of, runtime_of
+from gateway.broker.session import CLOSED
 from gateway.model import Role
 from gateway.topics import Kind, parse_device_topic
 
@@ -14,11 +15,7 @@ if TYPE_CHECKING:
     from amqtt.contexts import BaseContext
     from amqtt.session import IncomingApplicationMessage, Session
 
-    from gateway.model import Identity
-
 _TELEMETRY = frozenset({Kind.OSD, Kind.STATE, Kind.EVENTS})
-# The identity that presence knows of a session; another one means that the account has been pinned since.
-_KNOWN = "dockgate.presence"
 
 
 class PresencePlugin(BasePlugin["BaseContext"]):
@@ -34,19 +31,15 @@ class PresencePlugin(BasePlugin["BaseContext"]):
     def session_opened(self, *, session: Session) -> None:
         identity = identity_of(session)
         if identity is not None:
-            self._know(session, identity)
+            self._presence.connected(identity, id(session), session.remote_address or "")
 
     def session_closed(self, *, session: Session) -> None:
-        session.attributes.pop(_KNOWN, None)
-        self._presence.disconnected(id(session), reason=str(session.attributes.get("dockgate.closed", "")))
+        self._presence.disconnected(id(session), reason=str(session.attributes.get(CLOSED, "")))
 
     def intercept(self, *, session: Session, message: IncomingApplicationMessage) -> None:
         identity = identity_of(session)
         if identity is None or identity.role is not Role.DOCK:
             return
-        known: Identity | None = session.attributes.get(_KNOWN)
-        if known is not identity:
-            self._know(session, identity)
         device = parse_device_topic(message.topic)
         if device is None:
             return
@@ -56,10 +49,6 @@ class PresencePlugin(BasePlugin["BaseContext"]):
                 self._dispatcher.observe(identity, message.topic, bytes(message.data))
         else:
             self._presence.seen(device.sn)
-
-    def _know(self, session: Session, identity: Identity) -> None:
-        session.attributes[_KNOWN] = identity
-        self._presence.connected(identity, id(session), session.remote_address or "")
 
     # -- a stock amqtt broker
 

@@ -70,7 +70,7 @@ class Admission:
         self._pacer: asyncio.Task[Any] | None = None
         self.progress_at = 0.0  # when a CONNECT last came
         self.overloaded = False
-        self.lingering: set[Connection] = set()  # closed by us, and not gone yet
+        self.lingering: dict[Connection, float] = {}  # closed by us, and not gone yet; until when that may last
         self._is_shut = False
 
     def __iter__(self) -> Iterator[Connection]:
@@ -193,6 +193,8 @@ class Admission:
     def tick(self, now: float, late_s: float) -> None:
         """``late_s``: by how much the clock of the loop has come too late."""
         self._look_at_load(late_s)
+        for connection in [each for each, until in self.lingering.items() if now >= until]:
+            connection.give_up()
         for connection in list(self._pending):
             if now - connection.began_at < self._connect_timeout_s:
                 continue  # not the last: they are in the order in which their handshakes ended

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 
 # How long a client that is told why it is closed may go on writing before it is closed for good.
 _READ_ON_S = 1.0
-# What a peer has not read so long after the close is given up with the socket; it would keep both for as long as it likes.
+# What a peer has not read so long after the close is given up with the socket, and so is a TLS peer that does not say that it
+# closes, too; it would keep both for as long as it likes.
 _LINGER_S = 5.0
 
 # Protocol name and level of a CONNECT (3.1.2.1, 3.1.2.2).
@@ -117,7 +118,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._transport = None
-        self.broker.admission.lingering.discard(self)
+        self.broker.admission.lingering.pop(self, None)
         self._end()
         # Each names the other: a pair would stay, with its TLS, until the collector looks at what is old, which is seldom
         self.exchange = None
@@ -324,13 +325,13 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
             self._linger(_READ_ON_S)
             return
+        is_plain = self._transport.can_write_eof()
         self._transport.close()
-        if self.outbound_bytes():
+        if not is_plain or self.outbound_bytes():
             self._linger(_LINGER_S)
 
     def _linger(self, seconds: float) -> None:
-        self.broker.admission.lingering.add(self)
-        asyncio.get_running_loop().call_later(seconds, self.give_up)
+        self.broker.admission.lingering[self] = self.broker.now + seconds
 
     def give_up(self) -> None:
         """What is still between us and the peer is lost."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from gateway.broker import connection as connection_module
+
 from .town import settle, until
 
 
@@ -49,3 +51,20 @@ def test_a_session_that_is_kept_keeps_no_tls(installation: Any, serve: Any) -> N
         assert town.gateway.ask(lambda: table.get("a").ssl_object) is not None
     until(town.gateway, lambda: not table.get("a").connected)
     assert town.gateway.ask(lambda: table.get("a").ssl_object) is None
+
+
+def test_a_tls_peer_that_never_closes_is_given_up(
+    installation: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a proxy, or with a client that has hung: close_notify never comes, and neither does the end of the stream."""
+    monkeypatch.setattr(connection_module, "_LINGER_S", 0.2)
+    town = settle(installation, serve, "dock-a")
+    context = ssl.create_default_context(cafile=installation.ca)
+    broker = town.gateway.broker
+    with town.wire(listener="tls", tls=context) as dock:
+        assert dock.login("a", "dock-a", town.passwords["dock-a"]).code == 0
+        (left,) = town.gateway.ask(lambda: [weakref.ref(connection) for connection in broker.admission])
+        dock.send(b"\xe0\0")
+        until(town.gateway, lambda: not list(broker.admission))
+        assert left() is not None
+        until(town.gateway, lambda: left() is None)

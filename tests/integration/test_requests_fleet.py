@@ -114,6 +114,19 @@ def test_a_dock_that_was_never_bound_is_seen(town: Town, keep: Any) -> None:
     shown(town, BIRD_A, online=True)
 
 
+def test_a_new_dock_is_told_of_before_what_it_asks(town: Town) -> None:
+    """Its account gets its SN with its first packet, and the packet is no sooner answered than its connection is known."""
+    assert run_dock(Target(town.gateway.host, town.gateway.port()), profile_of(town, "dock-free", DOCK_NEW)).ok
+    deadline = time.monotonic() + 5
+    told: list[str] = []
+    while "disconnect" not in told:
+        assert time.monotonic() < deadline, told
+        told = [each["action"] for each in town.installation.dockgate("audit", "list", "--dock", DOCK_NEW)]
+    assert told.index("connect") < told.index("config")
+    (attempt,) = shown(town, DOCK_NEW)["attempts"]
+    assert [step["step"] for step in attempt["steps"]][:2] == ["connect", "config"]
+
+
 @pytest.mark.case("C43")
 def test_a_dock_with_two_links_is_there_while_one_of_them_is(town: Town, keep: Any) -> None:
     dock = keep(dock_of(town, profile_of(town)))
