@@ -15,6 +15,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from gateway import passwords
+from gateway.clock import steady_of
 from gateway.config import LoginSettings
 from gateway.credentials import BusyError, HashLine, VerifiedCredentials
 from gateway.errors import DatabaseError
@@ -76,7 +77,7 @@ class Authenticator:
             window_s=settings.lockout_window_s,
             lock_s=settings.lockout_s,
         )
-        self._refusals = RefusalLog(services.clock, self._metrics)
+        self._refusals = RefusalLog(steady_of(services.clock), self._metrics)
         self._pins = Pins(services)
         self._rehashing: set[str] = set()
         self._touched: dict[str, int] = {}
@@ -221,17 +222,17 @@ class Authenticator:
         detail = {"reason": reason.value, "address": shown(address), "client_id": shown(client_id)}
         if account is not None and account.sn is not None:
             detail["dock"] = account.sn
+        target = (shown(username) or "-") if account is None else account.name
         self._services.audit.record(
             actor=shown(address),
             action="login",
-            target=(shown(username) or "-") if account is None else account.name,
+            target=target,
             outcome="refused",
             detail=detail,
         )
-        is_told = self._refusals.tell(address=address, account=username, client_id=client_id, reason=reason.value)
-        if is_told and account is not None and account.sn is not None:
+        if self._refusals.tell(address=address, account=username, client_id=client_id, reason=reason.value):
             self._services.events.emit(
-                account.sn, "refused", account=account.name, reason=reason.value, address=shown(address)
+                detail.get("dock"), "refused", account=target, reason=reason.value, address=shown(address)
             )
         return Denied(reason)
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from gateway.clock import steady_of
 from gateway.config import RequestSettings
 from gateway.directory import Directory
 from gateway.errors import DatabaseError
@@ -29,7 +30,7 @@ from gateway.topics import event_topic
 _log = logging.getLogger(__name__)
 
 Publisher = Callable[[str, bytes], None]
-EventListener = Callable[[str, Mapping[str, Any]], None]
+EventListener = Callable[[str | None, Mapping[str, Any]], None]
 
 # An operator who looks sees a refusal within the second, and a burst still shares its transactions.
 FLUSH_S = 0.2
@@ -38,6 +39,8 @@ COLLAPSE_MS = 60_000
 # Strangers choose the names in refused logins: this many of one kind in a window are told apart, more are counted.
 DISTINCT = 200
 OTHERS = "(others)"
+# Times in a minute that what is told of a dock or account begins anew because it changed between refused and not.
+ANEW = 10
 # What is kept while the database cannot be written; 10,000 entries are a few megabytes.
 KEPT = 10_000
 # Entries that wait for their repetitions; a fleet that comes back must not fill the memory with them.
@@ -69,13 +72,15 @@ class EventSink:
         self._listeners.append(listener)
         return partial(self._listeners.remove, listener)
 
-    def emit(self, gateway_sn: str, event: str, **fields: Any) -> None:  # noqa: ANN401  any JSON
-        """``fields`` are JSON-friendly: str, int, float, bool, None, and lists and dicts of them."""
+    def emit(self, gateway_sn: str | None, event: str, **fields: Any) -> None:  # noqa: ANN401  any JSON
+        """``fields`` are JSON-friendly: str, int, float, bool, None, and lists and dicts of them. Without an SN, as when a stranger
+        is refused, there is no topic for it, and only listeners are told.
+        """
         if self._publish is None and not self._listeners:
             return
         self._metrics.fleet.events += 1
         told = {"event": event, "sn": gateway_sn, "at": self._clock(), **fields}
-        if self._publish is not None and self._has_subscribers():
+        if gateway_sn is not None and self._publish is not None and self._has_subscribers():
             self._publish(event_topic(gateway_sn), orjson.dumps(told))
         for listener in self._listeners:
             listener(gateway_sn, told)
@@ -91,12 +96,13 @@ _Key = tuple[_Kind, str]
 
 
 class _Window:
-    """An entry that was written as it is, and what has repeated it since."""
+    """An entry that was written as it is, and what has repeated it since. ``opened_at`` is of the steady clock."""
 
-    __slots__ = ("first_at", "latest", "repeats")
+    __slots__ = ("first_at", "latest", "opened_at", "repeats")
 
-    def __init__(self, entry: audit.Entry) -> None:
+    def __init__(self, entry: audit.Entry, opened_at: int) -> None:
         self.first_at = entry.at
+        self.opened_at = opened_at
         self.latest = entry
         self.repeats = 0
 
@@ -106,8 +112,8 @@ class AuditTrail:
 
     The first of its kind is written as it is. Those equal in action, target, outcome and ``detail["reason"]`` (in all of the
     detail when the outcome is ``ok``) within a minute become one entry: the latest, with ``count`` and ``since`` (time of the
-    first) in its detail. Close it before
-    the store and before the task group that it was given.
+    first) in its detail. A dock that comes after it was refused, or is refused after it came, is told of anew: who reads its
+    story has to see what came last. Close it before the store and before the task group that it was given.
     """
 
     def __init__(
@@ -121,11 +127,15 @@ class AuditTrail:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._steady = steady_of(clock)
         self._tasks = tasks
         self._metrics = metrics.database
         self._flush_s = flush_s
         self._pending: list[audit.Entry] = []
         self._open: OrderedDict[_Key, _Window] = OrderedDict()
+        self._of: dict[str, list[_Key]] = {}  # the open ones of each target
+        self._anew: dict[str, int] = {}  # how often a target's have been ended early, in this minute
+        self._anew_since = 0
         self._distinct: dict[_Kind, int] = {}
         self._full = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -145,8 +155,8 @@ class AuditTrail:
         if self._closed:
             self._metrics.audit_lost += 1
             return
-        now = self._clock()
-        self._end_windows(now)
+        now, up = self._clock(), self._steady()
+        self._end_windows(up)
         detail = dict(detail) if detail else {}
         # What went well is the same only if all of it is; who is refused may write his name in many ways.
         is_fine = outcome == "ok"
@@ -155,8 +165,14 @@ class AuditTrail:
             target = OTHERS
         entry = audit.Entry(now, actor, action, target, outcome, detail)
         window = self._open.get((kind, target))
+        if self._distinct and action == "connect":
+            self._begin_anew(actor, up, refused=True)
+            self._begin_anew(target, up, refused=True)
         if window is None:
-            self._open[kind, target] = _Window(entry)
+            if not is_fine and isinstance(dock := detail.get("dock", target), str):
+                self._begin_anew(dock, up, refused=False)
+            self._open[kind, target] = _Window(entry, up)
+            self._of.setdefault(target, []).append((kind, target))
             if not is_fine:
                 self._distinct[kind] = self._distinct.get(kind, 0) + 1
             if len(self._open) > MOST_WINDOWS:
@@ -189,14 +205,37 @@ class AuditTrail:
             self._full.set()
 
     def _end_windows(self, now: int | None) -> None:
-        """End those that are over at ``now``; None ends all."""
+        """End those that are over at ``now`` of the steady clock; None ends all."""
         while self._open:
-            if now is not None and now - next(iter(self._open.values())).first_at < COLLAPSE_MS:
+            if now is not None and now - next(iter(self._open.values())).opened_at < COLLAPSE_MS:
                 return
             self._end_oldest()
 
+    def _begin_anew(self, target: str, now: int, *, refused: bool) -> None:
+        """End those of ``target`` that tell of refusals, or those that tell of what went well. Not often: a dock may come and be
+        refused all day long.
+        """
+        keys = [key for key in self._of.get(target, ()) if (key[0].outcome != "ok") is refused]
+        if not keys:
+            return
+        if now - self._anew_since >= COLLAPSE_MS:
+            self._anew.clear()
+            self._anew_since = now
+        if (times := self._anew.get(target, 0)) < ANEW:
+            self._anew[target] = times + 1
+            for key in keys:
+                self._end(key)
+
     def _end_oldest(self) -> None:
-        (kind, _), window = self._open.popitem(last=False)
+        self._end(next(iter(self._open)))
+
+    def _end(self, key: _Key) -> None:
+        kind, target = key
+        window = self._open.pop(key)
+        keys = self._of[target]
+        keys.remove(key)
+        if not keys:
+            del self._of[target]
         if kind in self._distinct:
             self._distinct[kind] -= 1
             if self._distinct[kind] == 0:
@@ -211,7 +250,7 @@ class AuditTrail:
                 async with asyncio.timeout(self._flush_s):
                     await self._full.wait()
             self._full.clear()
-            self._end_windows(self._clock())
+            self._end_windows(self._steady())
             await self.flush()
 
     async def flush(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.errors import UsageError
+from gateway.errors import NotFoundError, UsageError
 from gateway.model import Device
 from gateway.operations import story, trail
 from gateway.operations.change import Change, Db
@@ -44,7 +44,15 @@ def every(
 
 def show(db: Db, sn: str, now: int, overlay: Overlay | None = None) -> dict[str, Any]:
     """One device: whose it is, how far it has come, and what happened to it last."""
-    device = devices.get(db, sn)
+    try:
+        device = devices.get(db, sn)
+    except NotFoundError:
+        told = story.of_dock(db, sn, now, limit=1)
+        if not told or told[0]["steps"][-1]["ok"]:
+            raise
+        raise NotFoundError(
+            f"{sn} is in no list, and was turned away: {told[0]['verdict']}", hint=told[0]["hint"]
+        ) from None
     result = describe(device, _children(devices.list_all(db)), look(db, now, overlay))
     owner = None if device.organization_id is None else organizations.get(db, device.organization_id)
     result["organization_name"] = owner.name if owner else None

@@ -19,11 +19,15 @@ from gateway.operations.licenses import is_placeholder
 from gateway.operations.live import Live
 from gateway.operations.organizations import usable_code
 from gateway.operations.times import iso, shown
+from gateway.store import audit
 from gateway.store.lockouts import Lock
 from gateway.store.snapshot import Snapshot
 
 MOST_STORIES = 50
 """Docks whose last attempt is looked into; each takes a few milliseconds."""
+_LATELY_MS = 24 * 3600 * 1000
+_LOOKED_AT = 2000
+"""Audit entries that are looked through for docks that were turned away, the latest."""
 Verdict = tuple[str, str | None]
 """What a dock's last attempt came to, and the command that helps (``gateway.operations.story``)."""
 
@@ -57,10 +61,17 @@ def ranked(findings: list[Finding]) -> list[Finding]:
 
 
 def last_verdicts(db: Db, data: Snapshot, now: int) -> dict[str, Verdict]:
-    """Of the docks that are not bound, by SN."""
+    """Of the docks that are not bound, by SN; and of those that are not even known, as their account is another's."""
     waiting = [device for device in data.devices.values() if device.is_gateway and device.organization_id is None]
     latest = sorted(waiting, key=lambda device: device.last_seen_at, reverse=True)[:MOST_STORIES]
-    told = {device.sn: story.of_dock(db, device.sn, now, limit=1) for device in latest}
+    lately = audit.list_since(db, since=now - _LATELY_MS, limit=_LOOKED_AT)
+    unknown = {
+        str(entry.detail["dock"])
+        for entry in lately
+        if (entry.action, entry.outcome) == ("pin", "refused") and entry.detail.get("dock") not in data.devices
+    }
+    wanted = [*(device.sn for device in latest), *sorted(unknown)[:MOST_STORIES]]
+    told = {sn: story.of_dock(db, sn, now, limit=1) for sn in wanted}
     return {sn: (found[0]["verdict"], found[0]["hint"]) for sn, found in told.items() if found}
 
 
@@ -148,6 +159,10 @@ def of_docks(data: Snapshot, live: Live, verdicts: Mapping[str, Verdict] = Mappi
             fix = hint or f"dockgate dock show {dock.sn}"
         what = f"dock {dock.sn} stopped at step {step}: {why}; last seen {_seen(dock)}"
         yield Finding("dock_not_bound", Severity.WARNING, what, fix.replace("{sn}", dock.sn))
+    for sn in sorted(verdicts.keys() - data.devices.keys()):
+        why, hint = verdicts[sn]
+        what = f"dock {sn} came and was turned away: {why}"
+        yield Finding("dock_turned_away", Severity.WARNING, what, hint or f"dockgate audit list --dock {sn}")
 
 
 def of_accounts(data: Snapshot, locks: list[Lock], now: int) -> Iterator[Finding]:

@@ -2,8 +2,8 @@
 answered and what has probably gone wrong.
 
 Entries that tell a step have the dock as target and the action ``connect``, ``disconnect``, ``config``, ``bind_status``,
-``organization_get``, ``bind``, ``update_topo`` or ``online``, outcome ``ok`` or ``refused``; a refused ``login`` names the dock in
-its detail. Where entries of a kind are missing the story has a gap, and says nothing about it.
+``organization_get``, ``bind``, ``update_topo`` or ``online``, outcome ``ok`` or ``refused``; a refused ``login`` or ``pin`` names
+the dock in its detail. Where entries of a kind are missing the story has a gap, and says nothing about it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from gateway.store.audit import Entry
 SHOWN = 5
 """Attempts; who needs more has `dockgate audit list --dock SN`."""
 _LOOKED_AT = 500
+WAS_IN_SERVICE = "it was in service"
 QUIET_MS = 30_000
 """After an answer the next step of a dock comes within seconds; who types in Pilot 2 takes longer, and has a verdict apart."""
-_OVERTAKEN_MS = 1_000
-"""So long after a request the connection that it came over may be told."""
 _APART_MS = 10 * 60_000
 """Steps without a connection between them that are further apart are of two attempts."""
 
@@ -39,6 +38,20 @@ _LOGIN = {
     ),
     "no_credentials": ("no account and password were sent", "dockgate card"),
     "busy": ("the gateway was too busy to check the password", "dockgate status"),
+}
+_PIN = {
+    "has_other_sn": (
+        "the account is another dock's: give this one its own, or untie the account if the other dock is gone",
+        "dockgate account unpin {target}",
+    ),
+    "sn_taken": ("this dock has another account already", "dockgate account list"),
+    "sn_is_aircraft": ("this serial number is an aircraft's", "dockgate dock show {sn}"),
+    "sn_of_other_organization": (
+        "the dock is bound to another organization than the account's",
+        "dockgate dock show {sn}",
+    ),
+    "account_changed": ("the account was changed meanwhile", "dockgate account list"),
+    "unavailable": ("the database could not be written", "dockgate doctor"),
 }
 _BINDING = {
     "code_unknown": ("no such binding code: mistyped, it may be (capitals count)", "dockgate card"),
@@ -122,14 +135,10 @@ def attempts(entries: Sequence[Entry], sn: str) -> list[Attempt]:
         if step is None:
             continue
         last = found[-1] if found else None
-        if step.name == "login":
-            _login(found, step)
+        if step.name in {"login", "pin"}:
+            _turned_away(found, step)
         elif step.name == "connect":
             if last is not None and _is_repeat(last, entry):
-                continue
-            if last is not None and _belongs_before(last, step):
-                last.steps.insert(0, step)
-                last.began_at, last.address = min(last.began_at, step.at), _text(entry.detail.get("address"))
                 continue
             attempt = Attempt(step.at, account=entry.actor, address=_text(entry.detail.get("address")))
             attempt.steps.append(step)
@@ -152,7 +161,7 @@ def attempts(entries: Sequence[Entry], sn: str) -> list[Attempt]:
 
 def verdict_of(attempt: Attempt, sn: str, now: int) -> tuple[str, str | None]:
     """What it came to, in words, and the command that helps."""
-    last = attempt.last("login", "config", "bind_status", "organization_get", "bind", "update_topo", "online")
+    last = attempt.last("login", "pin", "config", "bind_status", "organization_get", "bind", "update_topo", "online")
     is_quiet = attempt.is_over or now - attempt.last_at > QUIET_MS
     if last is None:
         if not is_quiet:
@@ -169,7 +178,7 @@ def verdict_of(attempt: Attempt, sn: str, now: int) -> tuple[str, str | None]:
 
 def refusal_of(entry: Entry) -> tuple[str, str | None] | None:
     """Of an entry that tells of a refusal: what was refused and why, and the command that helps. None for all others."""
-    if entry.outcome != "refused" or entry.action not in {"login", "bind", "organization_get", "config"}:
+    if entry.outcome != "refused" or entry.action not in {"login", "pin", "bind", "organization_get", "config"}:
         return None
     dock = _text(entry.detail.get("dock")) or entry.target
     step = _step(entry, dock)
@@ -186,7 +195,7 @@ def _refusal(step: Step, sn: str) -> tuple[str, str | None]:
     if step.name == "config":
         return "there is no license to give: the dock disconnects", "dockgate license set --file license.json"
     entry = step.entry
-    table = _LOGIN if step.name == "login" else _BINDING
+    table = {"login": _LOGIN, "pin": _PIN}.get(step.name, _BINDING)
     why, hint = table.get(str(entry.detail.get("reason")), ("it was refused", "dockgate audit list --dock {sn}"))
     # Strangers have chosen some of these words, and somebody may paste the line into a shell
     words = {
@@ -201,7 +210,7 @@ def _refusal(step: Step, sn: str) -> tuple[str, str | None]:
 
 def _so_far(attempt: Attempt, last: Step, sn: str, *, is_quiet: bool) -> tuple[str, str | None]:
     if last.name in {"update_topo", "online"}:
-        return ("it was in service" if attempt.is_over else "it is in service"), None
+        return (WAS_IN_SERVICE if attempt.is_over else "it is in service"), None
     if not is_quiet:
         return "under way", None
     if last.name == "config":
@@ -220,7 +229,7 @@ def _began(entry: Entry) -> tuple[int, int]:
     return (since if isinstance(since, int) else entry.at, entry.id or 0)
 
 
-def _login(found: list[Attempt], step: Step) -> None:
+def _turned_away(found: list[Attempt], step: Step) -> None:
     """A refusal is an attempt of its own; the same once more is told with it."""
     last = found[-1] if found else None
     before = last.steps[-1] if last is not None and last.steps else None
@@ -229,7 +238,7 @@ def _login(found: list[Attempt], step: Step) -> None:
     if (
         last is not None
         and before is not None
-        and before.name == "login"
+        and before.name == step.name
         and before.entry.detail.get("reason") == step.entry.detail.get("reason")
         and before.entry.target == step.entry.target
     ):
@@ -252,16 +261,6 @@ def _is_repeat(last: Attempt, entry: Entry) -> bool:
     return True
 
 
-def _belongs_before(last: Attempt, connect: Step) -> bool:
-    """A connection is told once its dock is known, which the first request of a quick dock may overtake."""
-    return (
-        not last.is_over
-        and last.last("connect", "login") is None
-        and last.account == connect.entry.actor
-        and connect.at - last.began_at <= _OVERTAKEN_MS
-    )
-
-
 def _count(last: Attempt | None, entry: Entry) -> None:
     if last is not None:
         last.ended_at = max(last.ended_at or 0, entry.at)
@@ -273,6 +272,9 @@ def _step(entry: Entry, sn: str) -> Step | None:
     if entry.action == "login" and not ok:
         why = _LOGIN.get(reason, ("refused", ""))[0]
         return Step(entry.at, "login", ok=False, what=f"login as {entry.target} refused: {why}", entry=entry)
+    if entry.action == "pin" and not ok:
+        why = _PIN.get(reason, (f"refused ({reason})", ""))[0]
+        return Step(entry.at, "pin", ok=False, what=f"used the account {entry.target}: {why}", entry=entry)
     if entry.action == "bind":
         device = "the dock" if entry.target == sn else entry.target
         what = f"bind {device}: " + (_bound(detail) if ok else _BINDING.get(reason, (f"refused ({reason})", ""))[0])

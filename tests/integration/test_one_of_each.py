@@ -35,6 +35,11 @@ def test_a_second_dock_on_an_account_is_told_of(gateway: Any, installation: Any)
     assert [(e["target"], e["detail"]["dock"], e["detail"]["reason"]) for e in refused[:1]] == [
         ("dock-1", "SECOND2", "has_other_sn")
     ]
+    with pytest.raises(AssertionError, match=r"exit 3.*SECOND2 is in no list.*another dock's.*account unpin dock-1"):
+        installation.dockgate("dock", "show", "SECOND2")
+    (finding,) = [each for each in installation.dockgate("doctor")["findings"] if each["id"] == "dock_turned_away"]
+    assert "SECOND2" in finding["what"]
+    assert finding["fix"] == "dockgate account unpin dock-1"
 
 
 def test_a_second_gateway_on_a_database_is_refused(installation: Any) -> None:

@@ -152,6 +152,7 @@ def test_the_answers_that_we_write_the_library_reads(packet_id: int, data: st.Da
 # Where the library takes what the specification forbids.
 STRICTER = (
     r"a string holds U\+0000",
+    "reserved connect flag",
     "packet identifier 0",
     "reserved subscription options",
     "DUP with QoS 0",
@@ -214,6 +215,7 @@ def changed(good: bytes, how: list[tuple[str, int, int]]) -> bytes:
 
 @given(sent=st.builds(changed, st.sampled_from(GOOD), changes))
 @example(octets.auth(0x18)[:1] + b"\x00")
+@example(octets.connect("id").replace(b"MQTT\x05\x02", b"MQTT\x05\x03"))  # the reserved flag
 @settings(max_examples=1500, deadline=None)
 def test_both_read_the_same_or_both_refuse(sent: bytes) -> None:
     try:

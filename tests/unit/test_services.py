@@ -39,8 +39,11 @@ class Stage:
     metrics: Metrics
     trail: AuditTrail
 
-    def refused(self, target: str = "dock", *, reason: str = "wrong_password", action: str = "login") -> None:
-        self.trail.record(actor="192.0.2.1", action=action, target=target, outcome="refused", detail={"reason": reason})
+    def refused(
+        self, target: str = "dock", *, reason: str = "wrong_password", action: str = "login", **more: str
+    ) -> None:
+        detail = {"reason": reason, **more}
+        self.trail.record(actor="192.0.2.1", action=action, target=target, outcome="refused", detail=detail)
 
     async def entries(self) -> list[audit.Entry]:
         return await self.store.read(audit.list_since, limit=100_000)
@@ -159,6 +162,43 @@ def test_repeats_within_a_minute_become_a_count(tmp_path: Path) -> None:
                 (first_at + 60_000, {"reason": "wrong_password"}),
             ]
             assert at.metrics.database.audit_collapsed == 4
+
+    asyncio.run(main())
+
+
+def test_who_is_refused_and_comes_again_is_told_of_anew(tmp_path: Path) -> None:
+    """All within one minute: the last that is told of a dock is the last that happened."""
+
+    async def main() -> None:
+        async with stage(tmp_path) as at:
+
+            def come() -> None:
+                for action in ("connect", "config", "disconnect"):
+                    at.trail.record(actor="dock", action=action, target="7CTDM", outcome="ok", detail={"address": "a"})
+
+            def refuse() -> None:
+                at.refused("dock", dock="7CTDM")
+
+            for happened in (come, come, refuse, refuse, come, come, refuse):
+                happened()
+                at.clock.forward(1)
+            await at.trail.flush()
+            told = [entry.action for entry in sorted(await at.entries(), key=lambda entry: (entry.at, entry.id))]
+            access = ["connect", "config", "disconnect"]
+            assert told == [*access, *access, "login", "login", *access, *access, "login"]
+
+    asyncio.run(main())
+
+
+def test_a_dock_that_is_refused_all_day_long_does_not_fill_the_database(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with stage(tmp_path) as at:
+            for _ in range(500):
+                at.trail.record(actor="dock", action="connect", target="7CTDM", outcome="ok", detail={"address": "a"})
+                at.refused("7CTDM", action="organization_get", reason="code_unknown")
+                at.clock.forward(0.1)
+            await at.trail.close()
+            assert len(await at.entries()) < 50
 
     asyncio.run(main())
 

@@ -56,7 +56,6 @@ def gone(second: int, reason: str = "closed") -> Told:
         ([CONNECT, LICENSED, TOPOLOGY, ONLINE, gone(40)], "it was in service", None),
         ([CONNECT, LICENSED, gone(2)], "it does not accept it", "dockgate license show"),
         ([CONNECT, LICENSED], "it does not accept it", "dockgate license show"),
-        ([LICENSED, (1, "connect", "ok", {"address": "192.0.2.7"}), gone(2)], "it does not accept it", "dockgate license show"),
         ([CONNECT], "asked for nothing", f"dockgate audit list --dock {SN}"),
         ([CONNECT, LICENSED, ASKED], "were not typed", "dockgate card"),
         ([CONNECT, LICENSED, (2, "bind_status", "ok", {"bound": True})], "knows that it is bound", f"dockgate dock show {SN}"),
