@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import logs
+from gateway.lockout import place_of
 
 from .codec.packets import Reason
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# Connections over a limit that are kept until they can be told so; the oldest goes first.
+_MOST_TURNED_AWAY = 64
 # A client that has not made room in its full outbound buffer for so long does not read any more.
 _STALLED_S = 30.0
 # Logins queue for the slow hash, a second for some thirty of them; a plugin that has not decided by then never will.
@@ -62,9 +65,12 @@ class Admission:
         self._warn = warn
         self._all: dict[Connection, None] = {}
         self._pending: OrderedDict[Connection, None] = OrderedDict()
+        self._turned_away: dict[Connection, None] = {}  # over a limit, and not told yet
         self._by_address: Counter[str] = Counter()
         self._by_listener: Counter[str] = Counter()
-        self._turns: deque[asyncio.Future[None]] = deque()
+        # by address, each in its turn: who comes a thousand times at once makes only himself wait
+        self._turns: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._turn_of: dict[Connection, asyncio.Future[None]] = {}
         self._tokens = float(self._limits.logins_per_second)
         self._tokens_at = clock()
         self._pacer: asyncio.Task[Any] | None = None
@@ -83,10 +89,10 @@ class Admission:
         self._metrics.accepted += 1
         if self._is_shut:
             return False
-        if not self._make_room(connection):
+        if (full := self._make_room(connection)) is not None:
             self._metrics.refused.add("limit")
             self._warn("limit", "too many connections: a new one is refused", {logs.ADDRESS: connection.address})
-            return False
+            return self._turn_away(connection, full)
         self._all[connection] = None
         self._by_address[connection.address] += 1
         self._by_listener[connection.listener] += 1
@@ -94,20 +100,31 @@ class Admission:
         self._metrics.pending = len(self._pending)
         return True
 
-    def _make_room(self, connection: Connection) -> bool:
+    def _turn_away(self, connection: Connection, reason: Reason) -> bool:
+        """Let it say CONNECT, so that it can be told why it can't stay. It counts for nothing else."""
+        if self.overloaded:
+            return False
+        connection.over_limit = reason
+        if len(self._turned_away) >= _MOST_TURNED_AWAY:
+            next(iter(self._turned_away)).abort()
+        self._turned_away[connection] = None
+        return True
+
+    def _make_room(self, connection: Connection) -> Reason | None:
+        """None: there is room. A Reason: why not."""
         limits, listener = self._limits, connection.listener
         of_address, of_listener = limits.connections_per_address, self._of_listener[listener]
         if of_address and self._by_address[connection.address] >= of_address:
-            return False
+            return Reason.QUOTA_EXCEEDED
         is_full = len(self._all) >= limits.connections or len(self._pending) >= limits.pending_connections
         is_listener_full = bool(of_listener) and self._by_listener[listener] >= of_listener
         if is_full or is_listener_full:
             oldest = next((each for each in self._pending if not is_listener_full or each.listener == listener), None)
             if oldest is None:
-                return False
+                return Reason.QUOTA_EXCEEDED if is_listener_full else Reason.SERVER_BUSY
             self._metrics.refused.add("crowded_out")
             oldest.abort()
-        return True
+        return None
 
     @property
     def pending(self) -> int:
@@ -138,6 +155,9 @@ class Admission:
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed or closing; idempotent."""
+        if (turn := self._turn_of.pop(connection, None)) is not None:
+            turn.cancel()
+        self._turned_away.pop(connection, None)
         if self._all.pop(connection, self) is self:
             return
         self._by_listener[connection.listener] -= 1
@@ -149,15 +169,16 @@ class Admission:
 
     # -- turns to log in
 
-    async def turn(self) -> Reason | None:
-        """Wait until a login may go on; a Reason: it can't, within the time that a login has."""
+    async def turn(self, connection: Connection) -> Reason | None:
+        """Wait until a login may go on; a Reason: it can't, within the time that a login has. It ends with its connection, too."""
         if not self._turns and not self.overloaded and self._take():
             return None
-        turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
+        turn = self._turn_of[connection] = asyncio.get_running_loop().create_future()
+        self._turns.setdefault(place_of(connection.address), deque()).append(turn)
         if self._pacer is None or self._pacer.done():
             self._pacer = self._tasks.spawn(self._pace(), name="logins in turn")
         await asyncio.wait({turn}, timeout=self._connect_timeout_s)
+        self._turn_of.pop(connection, None)
         if not turn.done():
             turn.cancel()
             reason = Reason.SERVER_BUSY if self.overloaded else Reason.CONNECTION_RATE_EXCEEDED
@@ -179,12 +200,14 @@ class Admission:
 
     async def _pace(self) -> None:
         while self._turns:
-            turn = self._turns[0]
-            if turn.done():  # it gave up, or its connection did
-                self._turns.popleft()
+            place, waiting = next(iter(self._turns.items()))
+            while waiting and waiting[0].done():  # it gave up, or its connection did
+                waiting.popleft()
+            if not waiting:
+                del self._turns[place]
             elif self._take():
-                self._turns.popleft()
-                turn.set_result(None)
+                waiting.popleft().set_result(None)
+                self._turns.move_to_end(place)
             else:
                 await asyncio.sleep(_PACE_S)
 
@@ -204,6 +227,8 @@ class Admission:
                 f"no login within {self._connect_timeout_s:g} s of connecting: closed",
                 {logs.ADDRESS: connection.address, logs.LISTENER: connection.listener},
             )
+            connection.abort()
+        for connection in [each for each in self._turned_away if now - each.began_at >= self._connect_timeout_s]:
             connection.abort()
         for connection in self:
             connection.rate = connection.spent_messages

@@ -117,6 +117,7 @@ class GatewayBroker(Broker):
             try:
                 self.admission.tick(now, max(0.0, now - due))
                 self.table.tick(now)
+                self.delivery.tick(now)
             except Exception:  # noqa: BLE001 - one odd connection must not end the time limits of all
                 _log.exception("the time limits could not all be looked at")
 
@@ -152,7 +153,7 @@ class GatewayBroker(Broker):
         allowed = self.hooks.allowed_now(session, will.topic, Action.PUBLISH)
         if allowed is None:
             allowed = await self.hooks.allowed(session, will.topic, Action.PUBLISH)
-        if not allowed or will.topic.startswith("$"):
+        if not allowed or will.topic.startswith("$") or not self.takes(will.topic):
             self.metrics.messages.denied.add("will", "not_allowed")
             self.warn(
                 session.client_id,
@@ -164,6 +165,10 @@ class GatewayBroker(Broker):
         session.will_flag = True
         session.will_topic, session.will_message = will.topic, will.payload
         session.will_qos, session.will_retain = will.qos, will.retain
+
+    def takes(self, topic: str) -> bool:
+        """Whether it is within the limits for a topic or filter."""
+        return len(topic) <= self.limits.topic_bytes and topic.count("/") < self.limits.topic_levels
 
     def open_session(self, connection: Connection, session: Session, connect: Connect) -> tuple[Session, bool] | Reason:
         """After the login: the session to go on with and whether it was there before. A Reason: refused, nothing changed."""
@@ -255,11 +260,13 @@ class GatewayBroker(Broker):
 
     # -- messages
 
-    def pass_on(self, message: Message) -> Undecided:
-        """Retain and deliver a message that its publisher may publish; what is returned has to be awaited for the rest."""
-        if message.retain and not self.delivery.retain(message):
-            self.warn("retained", "no room for another retained message: not kept", {logs.TOPIC: message.topic})
-        return self.delivery.route(message)
+    def retain(self, message: Message, account: str) -> bool:
+        """Keep a message that its publisher may publish. False: there is no room for it, or for more of this account."""
+        kept = self.delivery.retain(message, account)
+        if not kept:
+            told = {logs.TOPIC: message.topic, logs.ACCOUNT: account}
+            self.warn(f"retained {account}", "no room for another retained message: not kept", told)
+        return kept
 
     def finish(self, undecided: Undecided) -> None:
         """See to the rest of a delivery whose order does not matter."""
@@ -293,7 +300,8 @@ class GatewayBroker(Broker):
         """``BrokerContext.retain_message`` of amqtt's plugin API."""
         if topic_name:
             source = source_session.client_id if source_session is not None else None
-            self.delivery.retain(Message(topic_name, bytes(data or b""), qos=qos or 0, retain=True, source=source))
+            message = Message(topic_name, bytes(data or b""), qos=qos or 0, retain=True, source=source)
+            self.delivery.retain(message, None)
 
     def _will_due(self, session: Session, will: Will) -> None:
         self.tasks.spawn(self._publish_will(session, will), name=f"will {session.client_id}")
@@ -305,17 +313,18 @@ class GatewayBroker(Broker):
             return
         if not await self.hooks.allowed(session, will.topic, Action.PUBLISH):
             return
-        undecided = self.pass_on(
-            Message(
-                will.topic,
-                will.payload,
-                qos=will.qos,
-                retain=will.retain,
-                properties=will.properties,
-                source=session.client_id,
-                expires_at=self.expiry_of(will.properties),
-            )
+        message = Message(
+            will.topic,
+            will.payload,
+            qos=will.qos,
+            retain=will.retain,
+            properties=will.properties,
+            source=session.client_id,
+            expires_at=self.expiry_of(will.properties),
         )
+        if message.retain:
+            self.retain(message, session.account)
+        undecided = self.delivery.route(message)
         if undecided is not None:
             await undecided
 

@@ -22,6 +22,7 @@ from .codec.framing import Framer
 from .codec.packets import Connack, Connect, MqttError, Reason
 from .codec.strings import check_topic
 from .exchange import TOPIC_ALIASES, Exchange
+from .wrong_port import mistake_in
 
 if TYPE_CHECKING:
     from .broker import GatewayBroker
@@ -40,15 +41,6 @@ _CODECS: dict[tuple[str, int], ModuleType] = {("MQTT", v311.LEVEL): v311, ("MQTT
 
 # The largest CONNECT there can be: six fields of 64 KiB. A stranger can't have more kept for it.
 _CONNECT_BYTES = 400 * 1024
-
-# What strangers say on the wrong port, by how they begin.
-_MISTAKES = (
-    (b"\x16\x03", "TLS was spoken to a listener without TLS: use the TLS port, or switch TLS off in the client"),
-    (b"GET ", "HTTP was spoken to an MQTT listener: a browser or a WebSocket client on the wrong port"),
-    (b"POST", "HTTP was spoken to an MQTT listener"),
-    (b"HEAD", "HTTP was spoken to an MQTT listener"),
-    (b"PROX", "a PROXY header was sent to a listener that does not expect one"),
-)
 
 
 class State(Enum):
@@ -76,6 +68,7 @@ class Connection(asyncio.Protocol):
         self.congested_at: float | None = None  # since when the peer does not read as fast as we write
         self.codec: ModuleType = v311
         self.exchange: Exchange | None = None
+        self.over_limit: Reason | None = None  # no room for it: what its CONNECT is to be answered
         self.reason: Reason | None = None  # why we close it; None: the peer went
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(min(broker.limits.packet_bytes, _CONNECT_BYTES))
@@ -98,11 +91,22 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self.spend(len(data)):
+            self.feed(data)
+
+    def spend(self, number: int) -> bool:
+        """Bytes have come from the network. False: nothing more may come."""
         if self.state is State.CLOSED:
-            return
-        self.spent_bytes += len(data)
+            return False
+        self.spent_bytes += number
         if self.spent_bytes > self.broker.limits.bytes_per_second:
             self.fail(MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more bytes a second than limits.bytes_per_second"))
+            return False
+        return True
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of MQTT, counted already."""
+        if self.state is State.CLOSED:
             return
         if self.state is State.NEW and data[:1] != b"\x10" and not self._framer.buffered:
             self._wrong_protocol(data)
@@ -132,6 +136,7 @@ class Connection(asyncio.Protocol):
         self.congested_at = None
         if self.exchange is not None:
             self.exchange.congested = False
+            self.exchange.session.made_room()
 
     # -- input
 
@@ -215,6 +220,9 @@ class Connection(asyncio.Protocol):
             )
             return
         self.codec = codec
+        if self.over_limit is not None:
+            self.refuse(self.over_limit, None)
+            return
         connect: Connect = codec.decode_connect(packet, header)
         if connect.will is not None:
             check_topic(connect.will.topic)
@@ -230,7 +238,10 @@ class Connection(asyncio.Protocol):
             # 3.1.3.1: a client without an identifier can't have a session that lasts [MQTT-3.1.3-8]
             self.refuse(Reason.CLIENT_IDENTIFIER_NOT_VALID, "no client id, and a session that should last")
             return
-        if (too_busy := await self.broker.admission.turn()) is not None:
+        too_busy = await self.broker.admission.turn(self)
+        if self.has_ended():
+            return
+        if too_busy is not None:
             self.refuse(too_busy, None)
             return
         session = self.broker.new_session(self, connect)
@@ -366,12 +377,7 @@ class Connection(asyncio.Protocol):
         self.close(error.reason)
 
     def _wrong_protocol(self, data: bytes) -> None:
-        for beginning, mistake in _MISTAKES:
-            if data.startswith(beginning):
-                self._warn(mistake)
-                break
-        else:
-            self._warn("the first packet is not CONNECT [MQTT-3.1.0-1]")
+        self._warn(mistake_in(data))
         self.broker.metrics.connections.refused.add("wrong_protocol")
         self.close(Reason.PROTOCOL_ERROR, say=False)
 

@@ -104,30 +104,43 @@ class Delivery:
 
     # -- retained messages
 
-    def retain(self, message: Message) -> bool:
-        """Keep it for later subscribers, or forget the topic's when it is empty. False: there is no room."""
-        kept = self.retained.put(message)
+    def retain(self, message: Message, owner: str | None) -> bool:
+        """Keep it for later subscribers, or forget the topic's when it is empty; ``owner``: its publisher's account. False: there
+        is no room.
+        """
+        kept = self.retained.put(message, owner, self._clock())
         if not kept:
             self._metrics.dropped.add("retained_limit")
-        self._metrics.retained = len(self.retained)
-        self._metrics.retained_bytes = self.retained.size
+        self._measure()
         if kept and self._hooks.listens(BrokerEvents.RETAINED_MESSAGE):
             self._hooks.fire(BrokerEvents.RETAINED_MESSAGE, client_id=None, retained_message=as_amqtt_has_it(message))
         return kept
+
+    def tick(self, now: float) -> None:
+        self.retained.expire(now)
+        self._measure()
+
+    def _measure(self) -> None:
+        self._metrics.retained = len(self.retained)
+        self._metrics.retained_bytes = self.retained.size
 
     def send_retained(self, session: Session, subscription: Subscription, *, is_new: bool) -> Undecided:
         """What is retained for a subscription just made (3.3.1.3; retain handling: MQTT 5, 3.8.3.1)."""
         wanted = subscription.retain_handling == 0 or (subscription.retain_handling == 1 and is_new)
         if not wanted or not len(self.retained) or subscription.filter.startswith(SHARE_PREFIX):
             return None
-        found = list(self.retained.matching(subscription.filter, self._clock()))
+        found = self.retained.matching(subscription.filter, self._clock())
         return self._send_retained(session, subscription, found) if found else None
 
     async def _send_retained(self, session: Session, subscription: Subscription, found: list[Message]) -> None:
+        """As fast as the client takes them: there may be more than its queue has room for."""
         for message in found:
             if subscription.no_local and message.source == session.client_id:
                 continue
-            if await self._may_receive(session, message.topic):
+            await session.room(min(message.qos, subscription.qos))
+            if session.subscriptions.get(subscription.filter) is not subscription:
+                return  # it has subscribed anew, or does not want them any more, or is over
+            if self.retained.is_current(message) and await self._may_receive(session, message.topic):
                 session.deliver(
                     message,
                     qos=min(message.qos, subscription.qos),

@@ -61,6 +61,7 @@ class Exchange:
         "_aliases",
         "_encode",
         "_errands",
+        "_is_kept",
         "_maximum_packet_size",
         "_said",
         "_verdicts",
@@ -79,6 +80,7 @@ class Exchange:
         self.codec = codec
         self.congested = False
         self.graceful = False  # DISCONNECT came: no will (3.1.2.5)
+        self._is_kept = True  # of the last message that was to be retained
         self._aliases: dict[int, str] = {}
         self._maximum_packet_size = connect.maximum_packet_size
         self._encode: Callable[..., bytes] = codec.publish
@@ -113,10 +115,13 @@ class Exchange:
             case PubComp(packet_id):
                 self.session.pubcomp(packet_id, self.broker.now)
             case PingReq():
+                self._spend(1)
                 self.connection.write(v311.PINGRESP)
             case Subscribe() as subscribe:
+                self._spend(len(subscribe.subscriptions))
                 self._subscribe(subscribe)
             case Unsubscribe(packet_id, filters):
+                self._spend(len(filters))
                 self._unsubscribe(packet_id, filters)
             case Disconnect() as disconnect:
                 self._disconnect(disconnect)
@@ -145,11 +150,15 @@ class Exchange:
         else:
             raise MqttError(Reason.PROTOCOL_ERROR, f"topic alias {alias} stands for nothing (3.3.2.3.4)")
 
+    def _spend(self, number: int) -> None:
+        """What asks for work counts as messages do: a filter, a ping."""
+        self.connection.spent_messages += number
+        if self.connection.spent_messages > self.broker.limits.messages_per_second:
+            raise MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more messages a second than limits.messages_per_second")
+
     def _publish(self, publish: Publish) -> None:
         limits = self.broker.limits
-        self.connection.spent_messages += 1
-        if self.connection.spent_messages > limits.messages_per_second:
-            raise MqttError(Reason.MESSAGE_RATE_TOO_HIGH, "more messages a second than limits.messages_per_second")
+        self._spend(1)
         if publish.topic_alias is not None:
             self._unalias(publish, publish.topic_alias)
         intercepts = self._verdicts.known(publish.topic)
@@ -159,8 +168,11 @@ class Exchange:
                 self.connection.later(undecided, name="deliver")
             return
         check_topic(publish.topic)  # [MQTT-3.3.2-2]
-        is_too_long = len(publish.topic) > limits.topic_bytes or publish.topic.count("/") >= limits.topic_levels
-        if is_too_long or publish.topic.startswith("$"):  # those are the server's own (4.7.2)
+        if not self.broker.takes(publish.topic):
+            self.session.attributes[DENIED] = "topic_limit"
+            self._judged(publish, allowed=False, refusal=Reason.TOPIC_NAME_INVALID)
+            return
+        if publish.topic.startswith("$"):  # those are the server's own (4.7.2)
             self._judged(publish, allowed=False)
             return
         if publish.qos == 2 and publish.packet_id in self.session.received:
@@ -186,10 +198,16 @@ class Exchange:
             await undecided
 
     def _judged(
-        self, publish: Publish, *, allowed: bool, intercepts: tuple[Intercept, ...] | None = None
+        self,
+        publish: Publish,
+        *,
+        allowed: bool,
+        intercepts: tuple[Intercept, ...] | None = None,
+        refusal: Reason = Reason.NOT_AUTHORIZED,
     ) -> Coroutine[Any, Any, None] | None:
         """Pass on or drop, then acknowledge. A refused message is acknowledged all the same: 3.1.1 has no other way (3.3.5)."""
         undecided = None
+        self._is_kept = True
         if allowed:
             if intercepts is None:
                 intercepts = self._verdicts.remember(publish.topic)
@@ -197,11 +215,11 @@ class Exchange:
         else:
             self.broker.refused_publish(self.connection, self.session, publish.topic)
         if publish.qos:
-            reason = Reason.SUCCESS if allowed else Reason.NOT_AUTHORIZED
+            reason = refusal if not allowed else Reason.SUCCESS if self._is_kept else Reason.QUOTA_EXCEEDED
             if publish.qos == 1:
                 self.connection.write(self.codec.puback(publish.packet_id, reason))
             else:
-                if allowed:
+                if reason is Reason.SUCCESS:
                     self.session.received.add(publish.packet_id)
                 self.connection.write(self.codec.pubrec(publish.packet_id, reason))
         if undecided is not None and not self.connection.busy:
@@ -232,7 +250,19 @@ class Exchange:
         for event in (BrokerEvents.MESSAGE_RECEIVED, BrokerEvents.MESSAGE_BROADCAST):
             if broker.hooks.listens(event):
                 broker.hooks.fire(event, client_id=self.session.client_id, message=_as_amqtt_has_it(publish))
-        return broker.pass_on(message) if route else None
+        if not route:
+            return None
+        if (
+            message.retain
+            and not broker.retain(message, self.session.account)
+            and publish.qos
+            and self.codec is not v311
+        ):
+            # It has to be stored [MQTT-3.3.1-5]: its publisher is told that it was not taken. Where nobody can be told, it is at
+            # least delivered to those who are there.
+            self._is_kept = False
+            return None
+        return broker.delivery.route(message)
 
     # -- SUBSCRIBE, UNSUBSCRIBE
 
@@ -250,12 +280,11 @@ class Exchange:
         return None if allowed is None else self._grant(subscription, allowed=allowed)
 
     def _unfit(self, topic_filter: str) -> Reason | None:
-        limits = self.broker.limits
         if not is_valid_filter(topic_filter):
             return Reason.TOPIC_FILTER_INVALID
         if topic_filter.startswith(SHARE_PREFIX) and split_share(topic_filter) is None:
             return Reason.TOPIC_FILTER_INVALID
-        if len(topic_filter) > limits.topic_bytes or topic_filter.count("/") >= limits.topic_levels:
+        if not self.broker.takes(topic_filter):
             return Reason.TOPIC_FILTER_INVALID
         return None
 

@@ -192,8 +192,17 @@ class Handshakes:
 
     def _failed(self, address: str, mistake: str | None) -> None:
         self._broker.metrics.connections.refused.add("tls_failed")
-        if mistake is not None:
-            self._warn(address, mistake)
+        if mistake is None:
+            return
+        self._warn(address, mistake)
+        # A dock that does not trust the certificate says so here and nowhere else: an operator who looks has to see it
+        self._broker.runtime.services.audit.record(
+            actor=address,
+            action="tls",
+            target=address,
+            outcome="refused",
+            detail={"reason": mistake, "address": address, "listener": self._listener},
+        )
 
     def _warn(self, address: str, text: str) -> None:
         self._broker.warn(address, text, {logs.ADDRESS: address or None, logs.LISTENER: self._listener})

@@ -52,7 +52,9 @@ class Message:
 
     @property
     def size(self) -> int:
-        return len(self.topic_bytes) + len(self.payload)
+        """What it takes of the limits of queues and retained messages."""
+        size = len(self.topic_bytes) + len(self.payload)
+        return size if self.properties is None else size + self.properties.size
 
     def plain(self) -> bytes:
         """The PUBLISH for QoS 0, no retain, MQTT 3.1.1: the same bytes for all who get it that way."""

@@ -6,6 +6,7 @@ for plugins, without the state machine and the queues that amqtt builds for each
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,6 +129,7 @@ class Session(AmqttSession):
         self._queued_bytes = 0
         self._again: dict[int, None] = {}  # in flight since a connection before this one, and not sent on this one yet
         self._next_id = 0
+        self._wait_for_room: tuple[asyncio.Future[None], ...] = ()
 
     def __repr__(self) -> str:
         return f"Session(client_id={self.client_id!r}, account={self.account!r}, state={self.transitions.state})"
@@ -187,6 +189,22 @@ class Session(AmqttSession):
             self._send(link, delivery)
         else:
             self._enqueue(delivery)
+
+    async def room(self, qos: int) -> None:
+        """Wait until a message of this QoS would leave at once, or the connection has ended."""
+        while (link := self.link) is not None and (
+            link.congested if qos == 0 else bool(self._queue) or not self._has_room()
+        ):
+            waiter = asyncio.get_running_loop().create_future()
+            self._wait_for_room = (*self._wait_for_room, waiter)
+            await waiter
+
+    def made_room(self) -> None:
+        """Something has left, or the connection has ended."""
+        waiting, self._wait_for_room = self._wait_for_room, ()
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def reply(self, outgoing: OutgoingMessage) -> None:
         """A message for this session alone: at QoS 1 when it subscribed to that topic with QoS 1 or 2, else at QoS 0."""
@@ -324,10 +342,13 @@ class Session(AmqttSession):
         del self.inflight_out[packet_id]
         self._again.pop(packet_id, None)
         self.drain(now)
+        if self._wait_for_room:
+            self.made_room()
 
     def end(self) -> None:
         """Forget everything: the session is over."""
         self.link = None
+        self.made_room()
         self.inflight_out.clear()
         self._again.clear()
         self.received.clear()

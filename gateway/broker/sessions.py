@@ -102,6 +102,7 @@ class Sessions:
     def disconnected(self, session: Session, *, graceful: bool) -> None:
         """Its connection has ended. ``graceful``: the client said so, and its will is not wanted (3.1.2.5)."""
         session.link = None
+        session.made_room()
         session.ssl_object = None  # some 30 kB, and the session may be kept for days
         session.transitions.state = "disconnected"
         self._by_account[session.account] -= 1

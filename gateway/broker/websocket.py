@@ -20,6 +20,9 @@ from .connection import Connection, State
 if TYPE_CHECKING:
     from .broker import GatewayBroker
 
+# What a client that has not logged in may leave unread: the answer to its upgrade, and some pongs.
+_ANSWERS_BYTES = 16 * 1024
+
 _quiet = logging.getLogger("websockets.quiet")
 _quiet.setLevel(logging.CRITICAL)
 
@@ -80,8 +83,9 @@ class WebSocketConnection(asyncio.Protocol):
         self._mqtt.connection_made(self._transport)  # type: ignore[arg-type] # has what Connection uses of a transport
 
     def data_received(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        self._events()
+        if self._mqtt.spend(len(data)):
+            self._protocol.receive_data(data)
+            self._events()
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
@@ -103,13 +107,18 @@ class WebSocketConnection(asyncio.Protocol):
                 self._protocol.send_response(self._protocol.accept(event))
             elif isinstance(event, Frame):
                 self._frame(event)
-        if self._transport is not None:
-            self._transport.flush()
+        if self._transport is None:
+            return
+        self._transport.flush()
+        # pings are answered whatever they are, and who does not read the answers may not have them kept
+        most = _ANSWERS_BYTES if self._mqtt.exchange is None else self._mqtt.broker.limits.outbound_bytes
+        if self._transport.get_write_buffer_size() > most:
+            self._mqtt.abort()
 
     def _frame(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.BINARY, Opcode.CONT):
             if self._mqtt.state is not State.CLOSED and frame.data:
-                self._mqtt.data_received(bytes(frame.data))
+                self._mqtt.feed(bytes(frame.data))
         elif frame.opcode is Opcode.TEXT:
             try:
                 self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "MQTT is carried in binary frames")

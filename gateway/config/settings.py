@@ -219,7 +219,10 @@ class LimitSettings(Section):
         description="Logins a second of all clients together; further ones wait for their turn.",
     )
     messages_per_second: Number = Field(
-        2000, ge=1, le=1_000_000, description="Messages a second that one connection may publish; more end it."
+        2000,
+        ge=1,
+        le=1_000_000,
+        description="Messages a second that one connection may publish, pings and filters included; more end it.",
     )
     bytes_per_second: Number = Field(
         16 * MIB, ge=64 * KIB, le=1024 * MIB, description="Bytes a second that one connection may send; more end it."
@@ -263,10 +266,16 @@ class LimitSettings(Section):
         description="Seconds of the longest keep alive; a client that asks for more, or for none (0), is held to this.",
     )
     retained_messages: Number = Field(
-        10_000, ge=0, le=10_000_000, description="Retained messages of all topics together."
+        10_000,
+        ge=0,
+        le=10_000_000,
+        description="Retained messages of all topics together; an account has at most half of what others leave.",
     )
     retained_bytes: Number = Field(
-        64 * MIB, ge=0, le=16 * 1024 * MIB, description="Bytes of all retained messages together."
+        64 * MIB,
+        ge=0,
+        le=16 * 1024 * MIB,
+        description="Bytes of all retained messages together, properties included; shared in the same way.",
     )
     requests_waiting: Number = Field(
         64,

@@ -185,7 +185,7 @@ def test_fact_12_logged_in_clients_are_not_displaced(
     gateway = serve(installation)
     inside = [logged_in(gateway, clients, dock, f"dock {number}") for number in range(3)]
     for _ in range(5):
-        assert clients.enter_context(Octets(gateway.port())).until_closed() == b""
+        assert clients.enter_context(Octets(gateway.port())).login("more", dock.account, dock.password) == connack(3)
     assert all(client.is_silent() for client in inside)
     inside.pop().close()
     wait_until(gateway, lambda: gateway.broker.metrics.connections.open == 2)
@@ -198,7 +198,7 @@ def test_a_listener_may_have_a_limit_of_its_own(
     installation.configure(lambda settings: settings["listeners"]["plain"].update(max_connections=2))
     gateway = serve(installation)
     inside = [logged_in(gateway, clients, dock, f"dock {number}") for number in range(2)]
-    assert clients.enter_context(Octets(gateway.port())).until_closed() == b""
+    assert clients.enter_context(Octets(gateway.port())).login("more", dock.account, dock.password) == connack(3)
     tls = ssl.create_default_context(cafile=installation.ca)
     with Octets(gateway.port("tls"), tls=tls) as other_door:
         assert other_door.login("by TLS", dock.account, dock.password) == connack(0)
@@ -222,7 +222,7 @@ def test_one_account_and_one_address_may_have_so_many_connections(
     wait_until(gateway, lambda: gateway.broker.metrics.connections.open == 2)
     for number in range(2):
         logged_in(gateway, clients, service, f"service {number}")
-    assert clients.enter_context(Octets(gateway.port())).until_closed() == b""
+    assert clients.enter_context(Octets(gateway.port())).login("more", service.account, service.password) == connack(3)
 
 
 # -- 13: sizes

@@ -78,6 +78,12 @@ class Properties:
     correlation_data: bytes | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of what a client chose, as UTF-8."""
+        texts = (self.content_type, self.response_topic, *(text for pair in self.user_properties for text in pair))
+        return sum(len(text.encode()) for text in texts if text) + len(self.correlation_data or b"")
+
 
 @dataclass(slots=True)
 class Will:
