@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import deque
 from collections.abc import Coroutine
 from enum import Enum
 from types import ModuleType
@@ -72,7 +71,7 @@ class Connection(asyncio.Protocol):
         self.reason: Reason | None = None  # why we close it; None: the peer went
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(min(broker.limits.packet_bytes, _CONNECT_BYTES))
-        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._waiting: list[tuple[bytes, int]] = []  # packets, the next one last
         self.busy = False
         self._reading = True
         self.held = False  # not read because its requests wait
@@ -114,7 +113,8 @@ class Connection(asyncio.Protocol):
         packets = self._framer.feed(data)
         if packets:
             self.heard_at = self.broker.now
-            self._waiting.extend(packets)
+            packets.reverse()
+            self._waiting = packets + self._waiting if self._waiting else packets
         self._process()
 
     def eof_received(self) -> bool:
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
     def _process(self) -> None:
         waiting = self._waiting
         while waiting and not self.busy and not self.held and self.state is not State.CLOSED:
-            packet, header = waiting.popleft()
+            packet, header = waiting.pop()
             try:
                 if self.exchange is not None:
                     self.exchange.handle(packet, header)

@@ -6,7 +6,6 @@ A plugin's fault ends its own work and nothing else. Of one connection only so m
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,9 @@ class Errands:
         self._session = session
         self._tasks = tasks
         self._most = most
-        self._waiting: deque[Coroutine[Any, Any, Outcome] | Rest[Outcome]] = deque()
+        self._waiting: list[
+            Coroutine[Any, Any, Outcome] | Rest[Outcome]
+        ] = []  # of ``most`` at most: an empty deque is larger
         self._running = False
 
     def add(self, work: Coroutine[Any, Any, Outcome]) -> None:
@@ -69,7 +70,7 @@ class Errands:
                     outcome = await self._waiting[0]
                 except Exception:  # noqa: BLE001 - see _begin
                     outcome = self._failed()
-                self._waiting.popleft()
+                del self._waiting[0]
                 self._reply(outcome)
                 if len(self._waiting) < self._most:
                     self._connection.release()

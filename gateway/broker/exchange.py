@@ -109,7 +109,7 @@ class Exchange:
                     self.connection.write(self.codec.pubrel(packet_id))
             case PubRel(packet_id):
                 known = packet_id in self.session.received
-                self.session.received.discard(packet_id)
+                self.session.received.pop(packet_id, None)
                 reason = Reason.SUCCESS if known else Reason.PACKET_IDENTIFIER_NOT_FOUND
                 self.connection.write(self.codec.pubcomp(packet_id, reason))
             case PubComp(packet_id):
@@ -220,7 +220,7 @@ class Exchange:
                 self.connection.write(self.codec.puback(publish.packet_id, reason))
             else:
                 if reason is Reason.SUCCESS:
-                    self.session.received.add(publish.packet_id)
+                    self.session.received[publish.packet_id] = None
                 self.connection.write(self.codec.pubrec(publish.packet_id, reason))
         if undecided is not None and not self.connection.busy:
             self.connection.later(undecided, name="deliver")

@@ -69,6 +69,10 @@ class SessionLimits:
     queued_bytes: int
 
 
+# An empty deque takes 760 bytes, and hardly a session ever has anything in its queue. What would be put into this one is dropped.
+_NOTHING: deque[Delivery] = deque(maxlen=0)
+
+
 class _State:
     """The two questions that amqtt's plugins ask of ``session.transitions``."""
 
@@ -86,6 +90,47 @@ class _State:
 
 class Session(AmqttSession):
     """One client id of one account."""
+
+    # More attributes than CPython shares the names of among instances: without slots each session has a table of its own
+    __slots__ = (
+        "_again",
+        "_dropped",
+        "_limits",
+        "_next_id",
+        "_queue",
+        "_queued_bytes",
+        "_wait_for_room",
+        "account",
+        "attributes",
+        "clean_session",
+        "client_id",
+        "expires_at",
+        "expiry_s",
+        "inflight_in",
+        "inflight_out",
+        "is_anonymous",
+        "keep_alive",
+        "last_connect_time",
+        "last_disconnect_time",
+        "link",
+        "parent",
+        "password",
+        "received",
+        "remote_address",
+        "remote_port",
+        "ssl_object",
+        "subscriptions",
+        "transitions",
+        "username",
+        "will",
+        "will_at",
+        "will_flag",
+        "will_message",
+        "will_qos",
+        "will_retain",
+        "will_topic",
+        "window",
+    )
 
     transitions: _State  # type: ignore[assignment] # amqtt builds a state machine for each session: 10 % of an access
 
@@ -121,11 +166,11 @@ class Session(AmqttSession):
         self.expires_at = 0.0  # once it is absent
         self.will_at = 0.0
         self.subscriptions: dict[str, Subscription] = {}
-        self.received: set[int] = set()  # QoS 2 identifiers between PUBLISH and PUBREL
+        self.received: dict[int, None] = {}  # a set that takes little while it is empty: QoS 2 identifiers between PUBLISH and PUBREL
         self.window = limits.inflight
         self._limits = limits
         self._dropped = dropped
-        self._queue: deque[Delivery] = deque()
+        self._queue = _NOTHING
         self._queued_bytes = 0
         self._again: dict[int, None] = {}  # in flight since a connection before this one, and not sent on this one yet
         self._next_id = 0
@@ -241,6 +286,8 @@ class Session(AmqttSession):
                 return number
 
     def _enqueue(self, delivery: Delivery) -> None:
+        if self._queue is _NOTHING:
+            self._queue = deque()
         self._queue.append(delivery)
         self._queued_bytes += delivery.message.size
         while len(self._queue) > self._limits.queued_messages or self._queued_bytes > self._limits.queued_bytes:
@@ -307,12 +354,14 @@ class Session(AmqttSession):
                 self._send_again(link, packet_id)
         self.drain(now)
         # QoS 0 does not wait for the window, and what is published from now on must not overtake it (4.6)
-        waiting, self._queue = self._queue, deque()
+        waiting, self._queue = self._queue, _NOTHING
         for delivery in waiting:
-            if delivery.qos:
-                self._queue.append(delivery)
-            else:
+            if not delivery.qos:
                 self._send_queued(link, delivery, now)
+            elif self._queue is _NOTHING:
+                self._queue = deque((delivery,))
+            else:
+                self._queue.append(delivery)
 
     # -- acknowledgements of what we sent
 
@@ -352,6 +401,6 @@ class Session(AmqttSession):
         self.inflight_out.clear()
         self._again.clear()
         self.received.clear()
-        self._queue.clear()
+        self._queue = _NOTHING
         self._queued_bytes = 0
         self.subscriptions.clear()

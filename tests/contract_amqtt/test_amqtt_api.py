@@ -257,7 +257,7 @@ def test_our_session_has_what_amqtts_has_but_its_queues_and_what_only_clients_us
         # ours has its own
         "_packet_id", "retained_messages", "delivered_message_queue",
     }  # fmt: skip
-    assert set(vars(AmqttSession())) - set(vars(ours)) == left_out
+    assert {name for name in vars(AmqttSession()) if not hasattr(ours, name)} == left_out
     assert isinstance(ours, AmqttSession)
     assert (ours.inflight_in_count, ours.inflight_out_count, ours.retained_messages_count) == (0, 0, 0)
 

@@ -274,21 +274,21 @@ def test_going_on_under_a_new_login_keeps_what_is_the_sessions_and_takes_what_is
     session.attributes[IDENTITY] = "old"
     session.will = Will("t", b"old", 0, False)
     session.subscriptions["t"] = Subscription("t", 1)
-    session.received.add(7)
+    session.received[7] = None
     session.deliver(message(0), qos=1)
     new, _, _ = session_of()
     new.client_id, new.username, new.remote_address = "c", "after", "192.0.2.2"
     new.attributes[IDENTITY] = "new"
     session.take(new)
     assert (session.username, session.remote_address, session.attributes[IDENTITY]) == ("after", "192.0.2.2", "new")
-    assert vars(session)["will"] is None
-    assert (list(session.subscriptions), session.received, list(session.inflight_out)) == (["t"], {7}, [1])
+    assert session.will is None
+    assert (list(session.subscriptions), list(session.received), list(session.inflight_out)) == (["t"], [7], [1])
 
 
 def test_the_end_forgets_everything() -> None:
     session, _, _ = session_of(inflight=1)
     session.subscriptions["t"] = Subscription("t", 1)
-    session.received.add(7)
+    session.received[7] = None
     session.deliver(message(0), qos=1)
     session.deliver(message(1), qos=1)
     session.end()
