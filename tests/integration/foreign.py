@@ -1,8 +1,13 @@
-"""Other people's MQTT clients under one blocking roof: paho (3.1.1 and 5), gmqtt (5), and Debian's mosquitto_pub, _sub and _rr."""
+"""Other people's MQTT clients under one blocking roof: paho and MQTT.js (3.1.1 and 5), gmqtt (5), and Debian's mosquitto_pub, _sub
+and _rr.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import os
 import queue
 import subprocess
 import threading
@@ -208,7 +213,87 @@ class Gmqtt(Client):
         self._loop.close()
 
 
-CLIENTS: dict[str, type[Client]] = {"paho-3.1.1": Paho, "paho-5": Paho5, "gmqtt-5": Gmqtt}
+_MQTT_JS = Path(__file__).parents[1] / "docs" / "node"
+
+
+class MqttJs(Client):
+    """In a process of its own, which mqttjs.mjs leads."""
+
+    version = 4
+
+    def open(self) -> None:
+        self._process = subprocess.Popen(
+            ["node", str(Path(__file__).with_name("mqttjs.mjs"))], env={**os.environ, "MQTT_JS": str(_MQTT_JS)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._told: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name=f"MQTT.js {self.client_id}", daemon=True)
+        self._reader.start()
+        host, port = self.address
+        options: dict[str, Any] = {
+            "clientId": self.client_id, "username": self.login[0], "password": self.login[1], "protocolVersion": self.version,
+            "clean": not self.lasting, "reconnectPeriod": 0,
+        }  # fmt: skip
+        if self.version == 5:
+            options["properties"] = {"sessionExpiryInterval": 600 if self.lasting else 0}
+        will = None
+        if self.will is not None:
+            will = {"topic": self.will[0], "payload": base64.b64encode(self.will[1]).decode(), "qos": 1}
+        self._do("open", url=f"mqtt://{host}:{port}", options=options, will=will)
+        told = self._told.get(timeout=WAIT_S)
+        if "connected" not in told:
+            self._end("close")
+            raise ConnectionRefusedError(str(told))
+        self.present = told["connected"]
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            for line in stream:
+                told = json.loads(line)
+                if "topic" in told:
+                    payload = base64.b64decode(told["payload"])
+                    self.arrived.put(Arrived(told["topic"], payload, told["qos"], told["retain"]))
+                elif "ended" in told:
+                    self.ended.set()
+                else:
+                    self._told.put(told)
+
+    def _do(self, deed: str, **words: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"deed": deed, **words}) + "\n")
+        self._process.stdin.flush()
+
+    def subscribe(self, topic_filter: str, qos: int = 1) -> int:
+        self._do("subscribe", filter=topic_filter, qos=qos)
+        return int(self._told.get(timeout=WAIT_S)["granted"])
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        self._do("publish", topic=topic, payload=base64.b64encode(payload).decode(), qos=qos, retain=retain)
+        assert self._told.get(timeout=WAIT_S) == {"published": True}
+
+    def close(self) -> None:
+        self._end("close")
+
+    def drop(self) -> None:
+        self._end("drop")
+
+    def _end(self, deed: str) -> None:
+        if self._process.poll() is None:
+            self._do(deed)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
+
+
+class MqttJs5(MqttJs):
+    version = 5
+
+
+CLIENTS: dict[str, type[Client]] = {
+    "paho-3.1.1": Paho, "paho-5": Paho5, "gmqtt-5": Gmqtt, "mqtt.js-3.1.1": MqttJs, "mqtt.js-5": MqttJs5,
+}  # fmt: skip
 
 
 class Mosquitto:
