@@ -27,6 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 _MAX_MANIFEST = 4 << 20  # a fleet of 10,000 docks with a certificate each
 _BLOCK = 1 << 20
+_HINT = "name a file that `dockgate backup create` has made"
 _GZIP = b"\x1f\x8b"
 _AGE = b"age-encryption.org/v1\n"
 # Others than the owner are not let at what was kept from them, whatever the archive says.
@@ -77,6 +78,7 @@ def write(
     target: Path,
     sources: Sequence[Source],
     *,
+    part: Path,
     dockgate_version: str,
     schema_version: int,
     created_at: int,
@@ -85,13 +87,13 @@ def write(
     replace: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Make the archive, read it back, and only then give it its name; mode 0600.
+    """Make the archive, read it back, and only then give it its name; mode 0600. ``part``: what it is called until then, on the
+    same file system.
 
     :raises ConflictError: it exists. :raises UnwritableError: it cannot be written.
     """
     if target.is_dir() or (not replace and os.path.lexists(target)):
         raise ConflictError(f"{target} exists already and is left alone", hint="name another file, or --force")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         manifest = Manifest(
             dockgate_version, schema_version, created_at, str(config), tuple(_member(source) for source in sources)
@@ -160,12 +162,12 @@ class Archive:
             entry = self._tar.next()
             source = None if entry is None or entry.name != MANIFEST else self._tar.extractfile(entry)
             if source is None:
-                raise DamagedError("it is not a backup of dockgate: it does not begin with a manifest")
+                raise DamagedError("it is not a backup of dockgate: it does not begin with a manifest", hint=_HINT)
             raw = source.read(_MAX_MANIFEST + 1)
         try:
             said = json.loads(raw)
             if said["program"] != "dockgate":
-                raise DamagedError("it is not a backup of dockgate")
+                raise DamagedError("it is not a backup of dockgate", hint=_HINT)
             if said["format"] != FORMAT:
                 raise RefusedError(
                     f"it has format {said['format']!r}, which this dockgate does not know",
@@ -196,12 +198,12 @@ def opened(path: Path, password: Callable[[], str]) -> Iterator[Archive]:
         if encrypted:
             source = io.BytesIO(_unseal(path, file.read(), password()))
         elif not start.startswith(_GZIP):
-            raise DamagedError("it is not a backup of dockgate")
+            raise DamagedError(f"{path}: it is not a backup of dockgate", hint=_HINT)
         try:
             with _damage(), tarfile.open(fileobj=source, mode="r|gz") as tar:
                 yield Archive(tar, encrypted=encrypted)
         except DamagedError as error:
-            raise DamagedError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+            raise DamagedError(f"{path}: {str(error).removeprefix(f'{path}: ')}", hint=error.hint) from error
 
 
 def _check(file: IO[bytes]) -> None:
@@ -322,5 +324,5 @@ def _unseal(path: Path, content: bytes, password: str) -> bytes:
     except DecryptError as error:
         raise RefusedError(
             f"{path}: does not open: another password, or a damaged file",
-            hint="it is an age file: `age --decrypt` opens it as well",
+            hint="type the password that was given when it was made; capitals count. Nothing opens it without",
         ) from error

@@ -70,6 +70,13 @@ def require_usable(archive: Archive, config: Path) -> None:
         )
 
 
+def replaces(archive: Archive, config: Path) -> bool:
+    """Whether something is there already that it takes the place of. RefusedError: it names a file that it must not."""
+    home = config.parent
+    targets = [place_of(member.name, home) for member in archive.manifest.members]
+    return any(os.path.lexists(target) for target in (config, *targets))
+
+
 def restore(
     archive: Archive,
     config: Path,
@@ -191,6 +198,8 @@ class _Restoration:
     @staticmethod
     def _require_sound(database: Path) -> None:
         report = checks.inspect(database)
+        if report.error is not None:
+            raise report.error
         if not report.ok:
             raise DatabaseDamagedError(f"the database in the backup is damaged: {'; '.join(report.problems[:3])}")
 
@@ -263,6 +272,8 @@ def problems_of(archive: Archive, progress: Progress | None = None) -> list[str]
         except DamagedError as error:
             return [str(error)]
         report = checks.inspect(database)
+        if report.error is not None:
+            raise report.error
         found += report.damage
         if report.version is not None and report.version > report.newest_version:
             found.append(f"the database is of a newer dockgate (version {report.version})")

@@ -123,12 +123,11 @@ def restore(
     """Put a backup in the place of what is there. The gateway has to be stopped; all of it comes back, or nothing changes."""
     cli = Cli.of(ctx, output)
     config = _where(cli, directory)
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("it replaces the installation, and nobody is here to be asked", hint="--yes does it unasked")
     keep_as = None if no_keep else _free_name(config.parent, cli.now)
     with archive.opened(file, lambda: _password(password_stdin)) as opened:
         restoring.require_usable(opened, config)
-        _confirm(cli, opened, config, yes=yes)
+        if restoring.replaces(opened, config):
+            _confirm(cli, opened, config, yes=yes)
         with Progress() as progress:
             done = restoring.restore(
                 opened,
@@ -180,6 +179,8 @@ def _free_name(folder: Path, now: int) -> Path:
 
 
 def _confirm(cli: Cli, opened: Archive, config: Path, *, yes: bool) -> None:
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError("it replaces the installation, and nobody is here to be asked", hint="--yes does it unasked")
     made = local(iso(opened.manifest.created_at))
     cli.confirm(f"Put the backup of {made} in the place of {config.parent}?", yes=yes)
 

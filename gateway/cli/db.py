@@ -10,7 +10,7 @@ from gateway.cli import render
 from gateway.cli.context import Change, Cli
 from gateway.cli.options import Output, example, noun
 from gateway.cli.render import Column
-from gateway.errors import DatabaseBusyError, DatabaseDamagedError, DatabaseError, DatabaseNewerError, RefusedError
+from gateway.errors import DatabaseBusyError, DatabaseDamagedError, DatabaseNewerError, RefusedError
 from gateway.operations.soundness import describe
 from gateway.store import checks, exclusive
 from gateway.store.checks import Report
@@ -35,7 +35,7 @@ def check(ctx: typer.Context, output: Output = None) -> None:
     render.record(describe(report), cli.format, columns=_DETAILS)
     if not report.ok:
         if hint := mending(report):
-            render.note(f"hint: {hint}")
+            render.note(cli.naming_config(f"hint: {hint}"))
         raise typer.Exit(1)
 
 
@@ -46,7 +46,9 @@ def migrate(ctx: typer.Context, output: Output = None) -> None:
     path = cli.config().dockgate.database
     before = checks.inspect(path)
     if before.version is None:
-        raise DatabaseError("; ".join(before.damage), hint=mending(before))
+        raise before.error or DatabaseDamagedError("; ".join(before.damage), hint=mending(before))
+    if before.error:
+        raise before.error
     if before.damage:
         raise DatabaseDamagedError(f"{path}: {'; '.join(before.damage[:3])}", hint=mending(before))
     if before.version > before.newest_version:
@@ -70,6 +72,8 @@ def migrate(ctx: typer.Context, output: Output = None) -> None:
 
 def mending(report: Report) -> str | None:
     """The command that mends what is wrong."""
+    if report.error is not None:
+        return report.error.hint
     if report.damage:
         return "dockgate backup restore FILE"
     if report.version is not None and report.version < report.newest_version:

@@ -4,7 +4,6 @@ Findings with the step that mends each go out; nothing is changed, unless ``--fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,32 +11,18 @@ import typer
 
 from gateway.cli import machine, mending, outside, render
 from gateway.cli.context import Cli, Db
-from gateway.cli.live import Live, look
 from gateway.cli.options import Output, example
 from gateway.cli.probe import Step
 from gateway.cli.simulate import address_of
 from gateway.config import Config
 from gateway.errors import DatabaseError, UsageError
 from gateway.operations.finding import Finding
-from gateway.operations.findings import Verdict, describe, last_verdicts, look_for, ranked
-from gateway.store import audit, lockouts, snapshot
-from gateway.store.lockouts import Lock
-from gateway.store.snapshot import Snapshot
+from gateway.operations.findings import Facts, describe, facts, look_for, ranked
+from gateway.store import audit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _TLS_PORT, _PLAIN_PORT = 8883, 1883
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What the database says, all at one moment."""
-
-    data: Snapshot
-    locks: list[Lock]
-    live: Live
-    verdicts: dict[str, Verdict]
-    newest_at: int | None
 
 
 @app.command(
@@ -73,7 +58,7 @@ def doctor(
     plain: Annotated[bool, typer.Option("--plain", help="With --address: without TLS.")] = False,
     output: Output = None,
 ) -> None:
-    """Find what is missing or about to go wrong, and how to mend it. Exit code 1 when docks are kept out."""
+    """Find what is missing or about to go wrong, and how to mend it. Exit code 1 when docks are kept out, or strangers let in."""
     cli = Cli.of(ctx, output)
     if address is not None:
         if fix or network:
@@ -92,35 +77,34 @@ def doctor(
             findings = _findings(cli, config, network=network)
         found["mended"] = mended
     found = {**describe(findings), **found}
-    render.record(found, cli.format, text=_text(findings, mended))
+    render.record(found, cli.format, text=_text(cli, findings, mended))
     if not found["ok"]:
         raise typer.Exit(1)
 
 
 def _findings(cli: Cli, config: Config, *, network: bool) -> list[Finding]:
     report, findings = machine.of_database(config)
-    stored = _read(cli) if report.ok else None
+    stored, newest_at = (_read(cli) if report.ok else None) or (None, None)
     live = stored.live if stored else None
     findings += [
         *machine.of_ports(config, live),
         *machine.of_files(config),
         *machine.of_disk(config),
-        *machine.of_clock(config, live, stored.newest_at if stored else None, cli.now),
+        *machine.of_clock(config, live, newest_at, cli.now),
         *machine.of_leftovers(config),
     ]
     if stored is not None:
-        findings += look_for(config, stored.data, stored.locks, stored.live, cli.now, stored.verdicts)
+        findings += look_for(config, stored, cli.now)
         if network:
             findings += outside.of_time_servers(list(stored.data.licenses.values()))
     return ranked(findings)
 
 
-def _read(cli: Cli) -> _Stored | None:
-    def query(db: Db) -> _Stored:
-        data = snapshot.load(db)
-        return _Stored(
-            data, lockouts.get_all(db), look(db, cli.now), last_verdicts(db, data, cli.now), audit.newest_at(db)
-        )
+def _read(cli: Cli) -> tuple[Facts, int | None] | None:
+    """And when the newest audit entry was written."""
+
+    def query(db: Db) -> tuple[Facts, int | None]:
+        return facts(db, cli.now), audit.newest_at(db)
 
     try:
         return cli.read(query)
@@ -133,7 +117,7 @@ def _outside(cli: Cli, text: str, *, ca: Path | None, plain: bool) -> None:
     probe, findings = outside.look(host, port, ca=ca, plain=plain)
     findings = ranked(findings)
     found = {**describe(findings), "steps": [step.as_dict() for step in probe.steps]}
-    render.record(found, cli.format, text=_steps(probe.steps) + _text(findings, []))
+    render.record(found, cli.format, text=_steps(probe.steps) + _text(cli, findings, []))
     if not found["ok"]:
         raise typer.Exit(1)
 
@@ -149,13 +133,13 @@ def _steps(steps: list[Step]) -> str:
     )
 
 
-def _text(findings: list[Finding], mended: list[str]) -> str:
+def _text(cli: Cli, findings: list[Finding], mended: list[str]) -> str:
     indent = " " * 9
     text = "".join(render.wrapped(one, first=f"{'mended':<8} ", indent=indent) for one in mended)
     if not findings:
         return text + "nothing found\n"
     return text + "".join(
         render.wrapped(finding.what, first=f"{finding.severity:<8} ", indent=indent)
-        + render.wrapped(finding.fix, first=f"{indent}> ", indent=f"{indent}  ")
+        + render.wrapped(cli.naming_config(finding.fix), first=f"{indent}> ", indent=f"{indent}  ", whole=True)
         for finding in findings
     )

@@ -4,6 +4,7 @@ configuration and what the gateway says of itself come in, findings go out; noth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -16,11 +17,13 @@ from gateway.backup.contents import Role, parts_of
 from gateway.cli.ports import Trouble, trouble_with
 from gateway.cli.probe import Probe, ProbeError
 from gateway.config import Config, ListenerSettings
+from gateway.config.loading import SEARCHED
 from gateway.errors import DockgateError
 from gateway.operations.finding import Finding, Severity
 from gateway.operations.live import Live
-from gateway.store import checks
+from gateway.store import checks, exclusive, hindrance
 from gateway.store.checks import Report
+from gateway.store.hindrance import Cause
 
 # A database of 1,000 docks and a year of audit has some 100 MB, and a migration or a backup needs as much again.
 LOW_BYTES, FULL_BYTES = 500 << 20, 50 << 20
@@ -28,13 +31,24 @@ _TIMEOUT_S = 3.0
 # Between the last thing that was written and now; a clock that was set by some minutes is no concern.
 _BACKWARDS_MS = 10 * 60_000
 _STANDS_STILL_S = 0.05
+_UNIT = Path("/run/systemd/system")
+"""There where systemd runs (sd_booted(3))."""
 
 
 def of_database(config: Config) -> tuple[Report, list[Finding]]:
     """Reads all of it."""
     report = checks.inspect(config.dockgate.database)
     found = []
-    if report.damage:
+    barred = report.hindrance or hindrance.look(config.dockgate.database)
+    if report.error is not None:
+        fix = report.error.hint or "dockgate db check"
+        if barred is not None:
+            fix = barred.hint.replace("…", "doctor")
+        is_missing = barred is not None and barred.cause is Cause.MISSING
+        found.append(
+            Finding("database_missing" if is_missing else "database_unreadable", Severity.ERROR, str(report.error), fix)
+        )
+    elif report.damage:
         what = f"the database is damaged: {'; '.join(report.damage[:3])}"
         found.append(Finding("database_damaged", Severity.ERROR, what, "dockgate backup restore FILE"))
     elif report.version is not None and report.version < report.newest_version:
@@ -48,6 +62,10 @@ def of_database(config: Config) -> tuple[Report, list[Finding]]:
     elif report.problems:
         what = f"the database is not as this dockgate needs it: {'; '.join(report.problems[:3])}"
         found.append(Finding("database_wrong", Severity.ERROR, what, "dockgate backup restore FILE"))
+    elif barred is not None and barred.cause in {Cause.FULL, Cause.READ_ONLY}:
+        # What only this user may not do is no matter of the installation
+        what = f"{config.dockgate.database}: it can be read, and not written: {barred.what}"
+        found.append(Finding("database_unwritable", Severity.ERROR, what, barred.hint))
     return report, found
 
 
@@ -55,12 +73,30 @@ def of_ports(config: Config, live: Live | None) -> Iterator[Finding]:
     """A gateway that runs has to answer on its ports; one that does not has to find them free."""
     if live is None:
         return
-    if not live.running:
-        yield Finding("gateway_not_running", Severity.WARNING, "the gateway does not run", "dockgate serve")
+    database = config.dockgate.database
+    is_there = live.running
+    if not live.running and live.state is not None and exclusive.is_open_in(live.state.pid, database):
+        is_there = True
+        barred = hindrance.look(database)
+        what = f"the gateway (process {live.state.pid}) runs and does not write its database"
+        yield Finding(
+            "gateway_not_writing",
+            Severity.ERROR,
+            f"{what}: {barred.what}" if barred else what,
+            barred.hint.replace("…", "doctor") if barred else "look at its log: journalctl -u dockgate",
+        )
+    elif not live.running:
+        yield Finding("gateway_not_running", Severity.ERROR, "the gateway does not run", _start(config))
     for name, listener in config.listeners.items():
         if listener.bind.port == 0:
             continue
-        yield from _answers(name, listener) if live.running else _free(name, listener)
+        yield from _answers(name, listener) if is_there else _free(name, listener)
+
+
+def _start(config: Config) -> str:
+    """As the package has it, where it is the package's installation."""
+    is_packaged = config.path == SEARCHED[-1] and _UNIT.exists()
+    return "systemctl start dockgate" if is_packaged else "dockgate serve"
 
 
 def of_files(config: Config) -> Iterator[Finding]:
@@ -169,12 +205,13 @@ def _free(name: str, listener: ListenerSettings) -> Iterator[Finding]:
 
 
 def _files(config: Config) -> Iterator[tuple[Path, bool]]:
-    for part in parts_of(config):
-        yield part.path, part.role in {Role.SECRET, Role.DATABASE}
+    with contextlib.suppress(PermissionError):  # who may not look there is told by what else is looked for
+        for part in parts_of(config):
+            yield part.path, part.role in {Role.SECRET, Role.DATABASE}
     database = config.dockgate.database
     for name in (f"{database.name}-wal", f"{database.name}-shm"):
         path = database.with_name(name)
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110 - False where pathlib raises
             yield path, True
     for folder in dict.fromkeys((config.path.parent, database.parent)):
         for pattern in ("before-restore-*.tar.gz", f"{database.name}.*.bak"):

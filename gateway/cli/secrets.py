@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from gateway.cli.options import may_ask
 from gateway.errors import NotFoundError, UsageError
 from gateway.operations.credentials import MAX_CHOSEN, checked_password
 
@@ -34,25 +35,29 @@ def known_password(*, from_stdin: bool) -> str:
         return _line_of_stdin()
     if value := os.environ.get(ENVIRONMENT):
         return value
-    if sys.stdin.isatty():
+    if may_ask():
         return getpass.getpass("Password: ", stream=sys.stderr)
     raise UsageError("a password is needed", hint=f"--password-stdin, or ${ENVIRONMENT}")
 
 
 def chosen_secret(what: str, *, from_stdin: bool) -> str:
     """A secret that seals a file: standard input, else the terminal, twice. Errors: ``UsageError``."""
-    if from_stdin:
-        return checked_password(_line_of_stdin())
-    if not sys.stdin.isatty():
+    if not from_stdin and not may_ask():
         raise UsageError(f"{what} is needed", hint="--password-stdin reads it from standard input")
-    return checked_password(_ask_twice())
+    chosen = _line_of_stdin() if from_stdin else _ask_twice()
+    try:
+        return checked_password(chosen)
+    except UsageError as error:
+        raise UsageError(
+            f"{what}: {error}", hint="choose another; none is made here, as the file has to be opened again"
+        ) from None
 
 
 def known_secret(what: str, *, from_stdin: bool) -> str:
     """What a file was sealed with: standard input, else the terminal."""
     if from_stdin:
         return _line_of_stdin()
-    if not sys.stdin.isatty():
+    if not may_ask():
         raise UsageError(f"{what} is needed", hint="--password-stdin reads it from standard input")
     return getpass.getpass("Password: ", stream=sys.stderr)
 
@@ -87,7 +92,7 @@ def _line_of_stdin() -> str:
 
 
 def _ask_twice() -> str:
-    if not sys.stdin.isatty():
+    if not may_ask():
         raise UsageError("--ask-password needs a terminal", hint="--password-stdin reads it from standard input")
     first = getpass.getpass("Password: ", stream=sys.stderr)
     if getpass.getpass("Again: ", stream=sys.stderr) != first:

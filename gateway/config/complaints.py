@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
-from typing import get_args
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -23,6 +23,10 @@ SECTIONS: dict[str, type[Section]] = {
 }
 _SHOWN_CHARACTERS = 60
 _SECRET_KEY = re.compile(r"pass|secret|token|license|key(?!file)|credential|nonce", re.IGNORECASE)
+# What looks like the name of an option; anything else may be a line of another file, which nobody wants to see repeated.
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST = 12
+_LONGEST_TEXT = 400
 _PEM = "-----BEGIN"
 
 _TEXTS: dict[str, str] = {
@@ -49,14 +53,24 @@ _TEXTS: dict[str, str] = {
 
 
 def describe(error: ValidationError, source_of: Callable[[tuple[str, ...]], str]) -> list[str]:
-    """One line per problem, in the order of the declarations."""
-    return [_line(details, source_of) for details in error.errors(include_url=False)]
+    """One line per problem, in the order of the declarations; of many only the first, and how many there are more."""
+    found = error.errors(include_url=False)
+    lines = [_line(details, source_of) for details in found[:_MOST]]
+    if len(found) > _MOST:
+        lines.append(f"and {len(found) - _MOST} more")
+    return lines
+
+
+def is_ours(document: Mapping[Any, object]) -> bool:
+    """Whether anything in a file is meant for this program. Of another file nothing may be repeated: it can hold passwords."""
+    known = tuple(FileSettings.model_fields)
+    return any(difflib.get_close_matches(str(key).lower(), known, n=1, cutoff=0.6) for key in document)
 
 
 def _line(details: ErrorDetails, source_of: Callable[[tuple[str, ...]], str]) -> str:
     keys = tuple(str(key) for key in details["loc"] if key != "[key]")
     shown_keys = keys[1:] if len(keys) > 1 and keys[0] == "dockgate" else keys
-    option = ".".join(shown_keys) or "the file"
+    option = ".".join(key if _KEY.fullmatch(key) else "…" for key in shown_keys) or "the file"
     if details["type"] == "extra_forbidden":
         return f"{option} ({source_of(keys)}): there is no such option{_suggestion(keys)}"
     if details["type"] == "missing":
@@ -68,7 +82,7 @@ def _line(details: ErrorDetails, source_of: Callable[[tuple[str, ...]], str]) ->
 def _text(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if details["type"] == "value_error":
-        return str(context["error"])
+        return str(context["error"])[:_LONGEST_TEXT]
     template = _TEXTS.get(details["type"])
     return details["msg"] if template is None else template.format(**context)
 

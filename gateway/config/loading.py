@@ -127,6 +127,11 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
     """Read, overlay, check. ConfigError with everything that is wrong."""
     path = path.absolute()
     document = reading.read(path)
+    if not complaints.is_ours(document):
+        raise ConfigError(
+            f"{path}: this is no configuration of dockgate: it has none of the keys listeners, plugins and dockgate",
+            hint="name the broker.yaml of an installation, or make one: dockgate init --dir NEW",
+        )
     sources: dict[Keys, str] = {}
     _note_sources(document, f"file {path}", (), sources)
     _fill_empty_sections(document)
@@ -135,7 +140,7 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
         settings = FileSettings.model_validate(document, context={"base": path.parent})
     except ValidationError as error:
         lines = complaints.describe(error, lambda keys: _source_for_complaint(sources, keys, path))
-        heading = f"{path}: " if len(lines) == 1 else f"{path}: {len(lines)} problems:\n  "
+        heading = f"{path}: " if len(lines) == 1 else f"{path}: {error.error_count()} problems:\n  "
         raise ConfigError(heading + "\n  ".join(lines)) from None  # the cause would show the values
     return Config(path, settings, sources)
 

@@ -114,6 +114,14 @@ def _plugins(settings: FileSettings) -> Iterator[Problem]:
 
 
 def _database(database: Path) -> Iterator[Problem]:
+    try:
+        database.stat()
+    except PermissionError:
+        what = f"{database}: this user may not look into its directory"
+        yield Problem("database", what, "run as the user that owns it")
+        return
+    except OSError:  # told below
+        pass
     if database.is_dir():
         yield Problem("database", f"{database}: is a directory", "name a file")
     elif not database.exists():

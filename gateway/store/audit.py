@@ -49,11 +49,13 @@ def list_since(
     *,
     since: int | None = None,
     dock: str | None = None,
+    outcome: str | None = None,
     limit: int = 1000,
     after_id: int | None = None,
     before_id: int | None = None,
 ) -> list[Entry]:
-    """In the order they were written: the last ``limit`` of those at or after ``since`` that concern ``dock``.
+    """In the order they were written: the last ``limit`` of those at or after ``since`` that concern ``dock``
+    and ended with ``outcome``.
 
     With ``after_id`` the first ``limit`` after that entry instead, for who follows along; with ``before_id`` the last before that
     one, for who turns pages back.
@@ -65,6 +67,9 @@ def list_since(
     if dock is not None:
         conditions.append("(target = ? OR dock = ?)")
         parameters += [dock, dock]
+    if outcome is not None:
+        conditions.append("outcome = ?")
+        parameters.append(outcome)
     if after_id is not None:
         conditions.append("id > ?")
         parameters.append(after_id)

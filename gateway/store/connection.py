@@ -22,7 +22,8 @@ from urllib.parse import quote
 import aiosqlite
 
 from gateway.errors import DatabaseError, DatabaseUnwritableError
-from gateway.store import migrate
+from gateway.store import hindrance, migrate
+from gateway.store.hindrance import Cause
 from gateway.store.place import Place
 from gateway.store.translation import translate
 from gateway.tasks import Tasks
@@ -33,6 +34,7 @@ T = TypeVar("T")
 # Jobs of one transaction: enough to share an fsync among a fleet, few enough for the first of them to be answered soon.
 _MAX_BATCH = 256
 _CACHED_STATEMENTS = 256
+_EFFECTIVE = os.access in os.supports_effective_ids
 _PRAGMAS = (
     "foreign_keys=ON",
     "trusted_schema=OFF",
@@ -330,16 +332,16 @@ def _take(waiting: deque[_Job]) -> list[_Job]:
 
 
 def _require_usable(path: Path, *, create: bool, write: bool) -> None:
-    if not path.exists():
+    found = hindrance.look(path)
+    if found is None:
+        return
+    if found.cause is Cause.MISSING:
         if not create:
-            hint = "dockgate backup restore FILE, or dockgate init --dir NEW"  # init leaves this configuration alone
-            raise DatabaseError(f"{path}: there is no database", hint=hint)
+            raise DatabaseError(f"{path}: {found.what}", hint=found.hint)
         _create(path)
-    elif not path.is_file():
-        raise DatabaseUnwritableError(f"{path}: it is not a file", hint="name another file as the database")
-    elif write and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        # SQLite would open it for reading in silence and fail at the first write
-        raise DatabaseUnwritableError(f"{path}: it is read-only", hint="check owner and permissions of the file")
+    # SQLite would open it for reading in silence and fail at the first write
+    elif found.cause is Cause.NOT_A_FILE or (write and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE)):
+        raise DatabaseUnwritableError(f"{path}: {found.what}", hint=found.hint)
 
 
 def _create(path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.errors import ConflictError, DatabaseBusyError, DatabaseUnwritableError
+from gateway.store import hindrance
+from gateway.store.hindrance import Cause
 from gateway.store.translation import translate
 
 _PROC = Path("/proc")
@@ -55,7 +57,9 @@ def served(path: Path) -> Iterator[None]:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DatabaseUnwritableError(f"{lock}: cannot be written ({error.strerror})") from error
+        barred = hindrance.look(path, said=error.errno)
+        hint = barred.hint if barred and barred.cause is not Cause.MISSING else None
+        raise DatabaseUnwritableError(f"{lock}: cannot be written ({error.strerror})", hint=hint) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import io
 import json
@@ -170,9 +171,28 @@ class TestCreate:
         assert [path.name for path in dockgate.folder.iterdir() if path.name.startswith(".")] == []
         assert dockgate.ok("check")["ok"] is True
 
+    def test_what_a_killed_one_has_left_is_cleared_away(self, dockgate: Any, file: Path) -> None:
+        """Private keys are in it. One that is still at work, in another process, keeps its own."""
+        dead, alive = (file.with_name(f".dockgate-backup-{name}") for name in ("dead", "alive"))
+        for folder in (dead, alive):
+            folder.mkdir()
+            (folder / "copy.db").write_text("keys")
+        descriptor = os.open(alive, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            dockgate.ok("backup", "create", str(file))
+        finally:
+            os.close(descriptor)
+        assert [path.name for path in file.parent.glob(".*")] == [alive.name]
+
     def test_the_words_for_a_password(self, dockgate: Any, file: Path) -> None:
         assert dockgate.run("backup", "create", str(file), "--password-stdin", stdin=PASSWORD).code == 2
         assert dockgate.run("backup", "create", str(file), "--encrypt").code == 2
+        words = ("-o", "json", "backup", "create", str(file), "--encrypt", "--password-stdin")
+        ended = dockgate.run(*words, stdin="short")
+        assert ended.code == 2
+        assert ended.error["message"].startswith("the password of the backup: a password has 8 to")
+        assert "leave the option out" not in ended.error["hint"]
         assert dockgate.run("backup", "create", str(file), "--encrypt", "--password-stdin", stdin="short").code == 2
         assert not file.exists()
 
@@ -265,6 +285,34 @@ class TestRestore:
         shutil.rmtree(backed_up.folder)
         backed_up.ok("backup", "restore", str(file), "--yes")
         assert state_of(backed_up) == "old"
+
+    def test_where_nothing_is_nothing_is_asked(self, dockgate: Any, outside: Any, file: Path, tmp_path: Path) -> None:
+        dockgate.ok("backup", "create", str(file))
+        (tmp_path / "empty").mkdir()
+        for name in ("none", "empty"):
+            ended = outside.bare("-o", "json", "backup", "restore", str(file), "--dir", str(tmp_path / name))
+            assert ended.code == 0, ended
+            assert names(outside.at(tmp_path / name)) == ["Fleet"]
+        code, shown = outside.terminal("backup", "restore", str(file), "--dir", str(tmp_path / "typed"))
+        assert (code, "[y/N]" in shown) == (0, False)
+        (tmp_path / "half").mkdir()
+        (tmp_path / "half" / "dockgate.db").write_text("somebody's")
+        ended = outside.bare("-o", "json", "backup", "restore", str(file), "--dir", str(tmp_path / "half"))
+        assert (ended.code, ended.error["hint"]) == (5, "--yes does it unasked")
+
+    def test_what_is_no_backup_is_refused_before_anything_is_asked(self, dockgate: Any, file: Path) -> None:
+        with gzip.open(file.with_name("other.gz"), "wb") as other:
+            other.write(b"x" * 10_000)
+        file.write_text("a letter")
+        for name in (file, file.with_name("other.gz"), dockgate.config):
+            ended = dockgate.run("-o", "json", "backup", "restore", str(name))
+            assert (ended.code, ended.error["code"]) == (1, "failed"), ended
+            assert str(name) in ended.error["message"]
+            assert "installation" not in ended.error["message"]
+        code, shown = dockgate.terminal("backup", "restore", str(file))
+        assert code == 1
+        assert "it is not a backup of dockgate" in shown
+        assert "[y/N]" not in shown
 
     def test_asks_or_is_told(self, backed_up: Any, file: Path) -> None:
         refused = backed_up.run("-o", "json", "backup", "restore", str(file))
@@ -371,6 +419,7 @@ def test_encrypted(dockgate: Any, outside: Any, tmp_path: Path) -> None:
 
     refused = outside.bare("-o", "json", "backup", "verify", str(file), "--password-stdin", stdin="another password")
     assert (refused.code, refused.error["code"]) == (5, "refused")
+    assert "was given when it was made; capitals count" in refused.error["hint"]
     assert "another password" not in refused.err.replace("another password, or a damaged file", "")
     assert outside.bare("backup", "verify", str(file)).code == 2
     dockgate.ok("org", "add", "Later")
