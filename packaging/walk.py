@@ -220,7 +220,7 @@ def expired(walk: Walk) -> str:
         walk.must_come(dock)
         walk.gone("certificate_expired")
         walk.attempt("cert", "issue", dock.account, "--replace", clock=A_YEAR_AGO)
-        walk.must_not_come(dock, "connect", "wants a client certificate")
+        walk.must_not_come(dock, "connect", "the client certificate is expired")
         walk.heard("the client's certificate is not accepted: certificate has expired")
         told = walk.finding("client_certificate_expiring", about=dock.account)
         expect("has expired", told["what"], "doctor")

@@ -12,7 +12,7 @@ from gateway.cli import render, secrets
 from gateway.cli.context import Change, Cli
 from gateway.cli.options import AskPassword, Output, PasswordStdin, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import local
+from gateway.cli.times import local, minute
 from gateway.errors import UsageError
 from gateway.lockout import is_address
 from gateway.model import Role
@@ -31,9 +31,9 @@ _COLUMNS = (
     Column("account", "account"),
     Column("role", "role", whole=True),
     Column("sn", "sn", whole=True),
-    Column("organization_id", "organization"),
+    Column("organization_id", "org"),
     Column("enabled", "enabled", whole=True),
-    Column("last_login_at", "last login", show=local, whole=True),
+    Column("last_login_at", "last login", show=minute, whole=True),
 )
 _DETAILS = (
     Column("account", "account"),
@@ -114,7 +114,7 @@ def show(ctx: typer.Context, name: Name, output: Output = None) -> None:
     if cli.is_table and locks:
         for lock in locks:
             render.note(f"locked for {lock['address'] or 'every address'} until {local(lock['locked_until'])}")
-        render.note(f"hint: dockgate account unlock {name}")
+        render.note(cli.naming_config(f"hint: dockgate account unlock {name}"))
 
 
 @app.command(

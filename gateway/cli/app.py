@@ -15,7 +15,7 @@ from typer.completion import completion_init  # type: ignore[attr-defined] # is 
 from typer.core import TyperGroup
 
 import gateway
-from gateway.cli.options import Globals, Output, example
+from gateway.cli.options import NO_INPUT, Globals, Output, example, first_example
 
 COMMANDS = {
     "init": "First run: configuration, database, certificates, an organization.",
@@ -56,11 +56,63 @@ class Commands(TyperGroup):
             return None
         command = typer.main.get_command(import_module(f"gateway.cli.{cmd_name}").app)
         command.name = cmd_name
+        _add_no_input(command)
+        _add_examples(command)
         return command
+
+    def resolve_command(self, ctx: Any, args: Any) -> Any:  # noqa: ANN401 - typer's signature
+        # typer suggests what is near by itself, but not among commands that are not imported yet
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
+
+            if near := get_close_matches(args[0], COMMANDS):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {', '.join(map(repr, near))}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002, ANN401 - typer's signature
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+_EXAMPLES = 3
+_ASKING = frozenset({"yes", "ask_password", "password_stdin", "org_name"})
+"""Options of commands that may ask."""
+
+
+def _no_input(wanted: bool) -> None:
+    if wanted:
+        NO_INPUT.set(True)
+
+
+def _asks_nothing(
+    no_input: Annotated[
+        bool,
+        typer.Option("--no-input", help="Ask nothing; fail where an answer would be needed.", callback=_no_input),
+    ] = False,
+) -> None:
+    """A command that is never run: what typer makes of its option is the same for all."""
+
+
+def _add_no_input(command: Any) -> None:  # noqa: ANN401 - click's class has moved into typer, or not
+    """Every command that may ask has it: for a confirmation, a password, or what it needs at the first run."""
+    for each in getattr(command, "commands", {}).values():
+        _add_no_input(each)
+    if _ASKING & {each.name for each in command.params}:
+        alone = typer.Typer(add_completion=False)
+        alone.command()(_asks_nothing)
+        option = next(each for each in typer.main.get_command(alone).params if each.name == "no_input")
+        option.expose_value = False
+        command.params.append(option)
+
+
+def _add_examples(command: Any) -> None:  # noqa: ANN401 - see _add_no_input
+    """The help of a group shows the first examples of its first commands."""
+    children = list(getattr(command, "commands", {}).values())
+    for each in children:
+        _add_examples(each)
+    if children and not command.epilog:
+        found = [lines for each in children if (lines := first_example(each.epilog or ""))]
+        command.epilog = example(*(line for lines in found[:_EXAMPLES] for line in lines))
 
 
 app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, no_args_is_help=True)

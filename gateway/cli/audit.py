@@ -17,6 +17,7 @@ from gateway.cli.render import Format
 from gateway.cli.times import local, now_ms, since
 from gateway.errors import DatabaseBusyError
 from gateway.operations import trail
+from gateway.operations.times import iso
 from gateway.store import audit
 from gateway.store.audit import Entry
 from gateway.store.connection import Store
@@ -104,6 +105,11 @@ def _begin(db: Db, lines: int, dock: str | None) -> tuple[list[Entry], int]:
     return found, (newest[0].id or 0) if newest else 0
 
 
+def _shown(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON
+    """``since`` is when the first of several was, in ms."""
+    return local(iso(value)) if key == "since" and isinstance(value, int) else render.cell(value)
+
+
 def show_entries(entries: Sequence[dict[str, Any]], fmt: Format) -> None:
     """Two lines for each: what happened to whom, and by whom with which details, since both together are too wide."""
     if fmt is not Format.TABLE or not entries:
@@ -112,7 +118,7 @@ def show_entries(entries: Sequence[dict[str, Any]], fmt: Format) -> None:
     width = max(len(entry["action"]) for entry in entries)
     for entry in entries:
         head = f"{local(entry['at'])}  {render.visible(entry['action']):<{width}}  {entry['outcome']:<7}  "
-        detail = " ".join(f"{key}={render.cell(value)}" for key, value in entry["detail"].items())
+        detail = " ".join(f"{key}={_shown(key, value)}" for key, value in entry["detail"].items())
         render.say(
             render.wrapped(entry["target"] or "-", first=head, indent=" " * 4)
             + render.wrapped(f"by {entry['actor']}  {detail}", first=" " * 4, indent=" " * 6)

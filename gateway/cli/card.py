@@ -13,7 +13,7 @@ from gateway.cli import render
 from gateway.cli.context import Cli
 from gateway.cli.options import Output, example
 from gateway.cli.qr import drawn
-from gateway.operations.card import invitation, missing_of, place
+from gateway.operations.card import invitation_and_why, missing_of, place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -23,7 +23,7 @@ def card(
     ctx: typer.Context,
     account: Annotated[
         str | None,
-        typer.Option("--account", metavar="A", help="The dock's account; else the first one.", show_default=False),
+        typer.Option("--account", metavar="A", help="The dock's account; else an unused one.", show_default=False),
     ] = None,
     org: Annotated[
         str | None,
@@ -38,13 +38,24 @@ def card(
 ) -> None:
     """What to type into Pilot 2. The password is the one that was shown when the account was made."""
     cli = Cli.of(ctx, output)
-    found = place(cli.config()) | cli.read(invitation, account=account, org=org, now=cli.now)
+    invited, why = cli.read(invitation_and_why, account=account, org=org, now=cli.now)
+    found = place(cli.config()) | invited
     content = "".join(f"{title}: {value}\n" for title, value in _fields(found))
     render.record({**found, "qr": content} if qr else found, cli.format, text=text_of(found))
     if qr and cli.is_table:
-        render.say("\n" + drawn(content, colored=render.has_color(sys.stdout), unicode=render.is_unicode(sys.stdout)))
+        _draw(content)
+    if why is not None and cli.is_table:
+        render.note(render.wrapped(f"{why}; --account NAME takes another", first="note: ", indent="      "))
     for missing, hint in missing_of(found):
-        render.note(f"hint: {missing}: {hint}")
+        render.note(cli.naming_config(f"hint: {missing}: {hint}"))
+
+
+def _draw(content: str) -> None:
+    if render.is_unicode(sys.stdout):
+        render.say("\n" + drawn(content, colored=render.has_color(sys.stdout)))
+        return
+    render.say("\nText for a QR code:\n\n" + content)
+    render.note("hint: drawing it takes characters that only a UTF-8 terminal shows: LC_ALL=C.UTF-8 before the command")
 
 
 def text_of(found: dict[str, Any], *, password: str | None = None) -> str:

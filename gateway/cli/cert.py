@@ -42,9 +42,9 @@ _DETAILS = (
 _COLUMNS = (
     Column("kind", "kind", whole=True),
     Column("name", "name"),
-    Column("days_left", "days left", whole=True, right=True),
+    Column("days_left", "days", whole=True, right=True),
     Column("state", "state", whole=True),
-    Column("serial", "serial"),
+    Column("serial", "serial", whole=True),
 )
 
 HostOption = Annotated[
@@ -216,4 +216,4 @@ def _advise_client(cli: Cli, config: Config, name: str) -> None:
         return any(name in {account.name, account.sn} for account in accounts.list_all(db))
 
     if not cli.read(query):
-        render.note(f"hint: no account is called {name}: dockgate account add {name} --role dock")
+        render.note(cli.naming_config(f"hint: no account is called {name}: dockgate account add {name} --role dock"))

@@ -21,16 +21,20 @@ def check(ctx: typer.Context, output: Output = None) -> None:
     config = cli.config()
     problems = problems_of(config, cli.now, serve.check)
     found = describe(problems)
-    render.record(found, cli.format, text=_text(config, problems))
+    render.record(found, cli.format, text=_text(cli, config, problems))
     if not found["ok"]:
         raise typer.Exit(1)
 
 
-def _text(config: Config, problems: list[Problem]) -> str:
+def _text(cli: Cli, config: Config, problems: list[Problem]) -> str:
     if not problems:
         return f"{config.path}: nothing is wrong"
     return "".join(
         render.wrapped(f"{problem.where}: {problem.what}", indent="  ")
-        + (render.wrapped(problem.hint, first="  > ", indent="    ") if problem.hint else "")
+        + (
+            render.wrapped(cli.naming_config(problem.hint), first="  > ", indent="    ", whole=True)
+            if problem.hint
+            else ""
+        )
         for problem in problems
     )

@@ -5,6 +5,8 @@ made through here has its audit entry in the same transaction, and is on disk be
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import os
 import pwd
 import sys
@@ -18,7 +20,7 @@ from gateway import config as configuration
 from gateway import logs
 from gateway.backup import placing
 from gateway.cli import render
-from gateway.cli.options import Globals
+from gateway.cli.options import Globals, may_ask
 from gateway.cli.render import Format
 from gateway.cli.times import now_ms
 from gateway.config import Config
@@ -43,9 +45,28 @@ def actor() -> str:
 
 
 def who() -> Who:
-    """``actor``, and who called root: that name alone would not tell who it was."""
-    by = os.environ.get("SUDO_USER")
-    return Who(actor(), {"sudo_user": by} if by else {})
+    """``actor``, who called root, and from where: the user's name alone would not tell who it was. sudo drops what tells of
+    SSH; the terminal then leads there (``who``, ``last``).
+    """
+    origin = {"sudo_user": os.environ.get("SUDO_USER"), "terminal": _terminal(), "ssh_from": _ssh_client()}
+    return Who(actor(), {key: value for key, value in origin.items() if value})
+
+
+def _terminal() -> str | None:
+    """The one that this command is typed on, even where its input and output are redirected."""
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):  # none there, or one that this container does not know
+            return os.ttyname(descriptor).removeprefix("/dev/")
+    return None
+
+
+def _ssh_client() -> str | None:
+    """The address that sshd has put there; it is the user's own environment, and could say anything."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    try:
+        return str(ipaddress.ip_address(words[0])) if words else None
+    except ValueError:
+        return None
 
 
 class Cli:
@@ -72,6 +93,10 @@ class Cli:
     @property
     def is_table(self) -> bool:
         return self.format is Format.TABLE
+
+    def naming_config(self, text: str) -> str:
+        """A hint as it can be pasted (``Globals.naming_config``)."""
+        return self._given.naming_config(text)
 
     @property
     def verbose(self) -> bool:
@@ -120,6 +145,8 @@ class Cli:
         """Ask before something is lost; only a terminal is asked, a script meant what it wrote. Errors: ``RefusedError``."""
         if yes or not sys.stdin.isatty() or not sys.stderr.isatty():
             return
+        if not may_ask():
+            raise RefusedError("not confirmed, as --no-input forbids to ask; nothing was changed", hint="--yes")
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

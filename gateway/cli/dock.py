@@ -11,7 +11,7 @@ from gateway.cli.audit import show_entries
 from gateway.cli.context import Cli
 from gateway.cli.options import Output, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import local
+from gateway.cli.times import local, minute
 from gateway.errors import UsageError
 from gateway.operations import docks
 from gateway.store import devices
@@ -30,9 +30,9 @@ def _bound(binding: dict[str, Any] | None) -> str:
 _COLUMNS = (
     Column("sn", "sn", whole=True),
     Column("callsign", "callsign"),
-    Column("organization_id", "organization"),
+    Column("organization_id", "org"),
     Column("access_step", "step", whole=True),
-    Column("last_seen", "last seen", show=local, whole=True),
+    Column("last_seen", "last seen", show=minute, whole=True),
 )
 _DETAILS = (
     Column("sn", "sn"),
@@ -62,7 +62,7 @@ def _said(value: Any) -> str:  # noqa: ANN401 - what a client may say of itself
     return render.visible("yes" if value is True else "no" if value is False else str(value))
 
 
-def _told(attempt: dict[str, Any]) -> str:
+def _told(cli: Cli, attempt: dict[str, Any]) -> str:
     """The story of one attempt: each step with its time, and what it came to."""
     lines = [
         render.wrapped(step["what"], first=f"{local(step['at'])}  {'' if step['ok'] else 'refused: '}", indent=" " * 21)
@@ -73,7 +73,7 @@ def _told(attempt: dict[str, Any]) -> str:
         lines.append(render.wrapped(f"and {attempt['repeats']} times more{until}", first=" " * 21, indent=" " * 21))
     lines.append(render.wrapped(attempt["verdict"], first="  = ", indent="    "))
     if attempt["hint"]:
-        lines.append(render.wrapped(attempt["hint"], first="    > ", indent="      "))
+        lines.append(render.wrapped(cli.naming_config(attempt["hint"]), first="    > ", indent="      ", whole=True))
     return "".join(lines)
 
 
@@ -123,7 +123,7 @@ def show(ctx: typer.Context, sn: Sn, output: Output = None) -> None:
         if found["attempts"]:
             render.say("\nAttempts\n")
             for attempt in found["attempts"]:
-                render.say(_told(attempt))
+                render.say(_told(cli, attempt))
         if found["events"]:
             render.say("\nEvents\n")
             show_entries(found["events"], cli.format)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.cli.options import Globals
+from gateway.cli.options import NO_INPUT, Globals
 from gateway.cli.render import Format, ReaderGoneError, visible
 from gateway.errors import DockgateError, UnwritableError
 from gateway.logs import redact_text
@@ -32,6 +32,7 @@ def guarded(argv: Sequence[str] | None) -> int:
     """Run ``dockgate ARGV``; everything that goes wrong ends here."""
     words = list(sys.argv[1:] if argv is None else argv)
     given = Globals(is_process=argv is None)
+    NO_INPUT.set(False)  # this run's; tests run several in a process
     try:
         from gateway.cli.app import command  # noqa: PLC0415 - an import that fails is told like any failure
 
@@ -87,7 +88,7 @@ def _tell(words: Sequence[str], given: Globals, code: str, message: str, hint: s
     lines = [visible(line) for line in message.splitlines() if line.strip()]
     sys.stderr.write("\n".join((f"dockgate: {what}: {lines[0] if lines else code}", *lines[1:])) + "\n")
     if hint:
-        sys.stderr.write(f"hint: {visible(' '.join(hint.split()))}\n")
+        sys.stderr.write(f"hint: {visible(given.naming_config(' '.join(hint.split())))}\n")
 
 
 def _trace(given: Globals) -> None:

@@ -24,14 +24,15 @@ from gateway.backup.placing import Move, Plan
 from gateway.cli import render, wizard
 from gateway.cli.card import text_of
 from gateway.cli.context import Change, Cli, change_at
-from gateway.cli.options import NoInput, Output, example
+from gateway.cli.options import Output, example, may_ask
 from gateway.cli.ports import trouble_with
+from gateway.cli.reach import offered
 from gateway.config import parse_bind
 from gateway.config.template import DEFAULT_ADMIN_BIND
 from gateway.errors import ConflictError, UsageError
 from gateway.model import Role
 from gateway.operations import licenses
-from gateway.operations.card import invitation, place
+from gateway.operations.card import invitation, place, strangeness
 from gateway.operations.licenses import Values
 from gateway.operations.organizations import checked_name, create
 from gateway.pki import Layout
@@ -69,8 +70,14 @@ class _Wish:
 def init(
     ctx: typer.Context,
     directory: Annotated[
-        Path, typer.Option("--dir", metavar="D", help="Where everything goes; made if need be.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="D",
+            help="Where everything goes; made if need be. Required where nobody can be asked.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,16 +111,18 @@ def init(
             help="Where to listen for health, metrics and API over HTTP, or off; others than this machine get HTTPS.",
         ),
     ] = DEFAULT_ADMIN_BIND,
-    no_input: NoInput = False,
     output: Output = None,
 ) -> None:
     """First run: configuration, database, certificates, an organization, an account for a dock."""
     cli = Cli.of(ctx, output)
+    interactive = may_ask() and cli.is_table and sys.stderr.isatty()
+    if directory is None:
+        if not interactive:
+            raise UsageError("--dir is missing", hint="dockgate init --help")
+        directory = wizard.ask_directory(_make_sure_is_free)
     target = directory.absolute()
-    # Before any question: answers that lead to a refusal would be wasted
-    placing.finish(target)
-    _refuse_existing(target)
-    interactive = not no_input and cli.is_table and sys.stdin.isatty() and sys.stderr.isatty()
+    # Before any other question: answers that lead to a refusal would be wasted
+    _make_sure_is_free(target)
     given = wizard.read_license(license_file) if license_file is not None else None
     wish = _wish(
         host or [],
@@ -154,15 +163,22 @@ def _wish(
     # Loopback names are always there: `simulate` and whoever looks at this machine from within use them
     names = (*hosts, *LOOPBACK_NAMES) if hosts else detected
     alternative_names(names)
+    card_address = hosts[0] if hosts else _better_than_the_guess(detected)
     return _Wish(
         hosts=tuple(dict.fromkeys(names)),
-        card_address=hosts[0] if hosts else None,
+        card_address=card_address,
         organization=checked_name(FIRST_ORGANIZATION if org_name is None else org_name),
         license=license_,
         tls_bind=tls_bind,
         plain_bind=plain,
         admin_bind=admin,
     )
+
+
+def _better_than_the_guess(found: tuple[str, ...]) -> str | None:
+    """None: the card finds it by itself, from the certificate."""
+    best = offered(found)[0]
+    return None if best == min(found, key=strangeness) else best
 
 
 def _tell_of_taken_ports(wish: _Wish) -> None:
@@ -177,6 +193,12 @@ def _bind(option: str, text: str) -> str:
         return str(parse_bind(text))
     except ValueError as error:
         raise UsageError(f"{option} {text!r}: {error}") from None
+
+
+def _make_sure_is_free(target: Path) -> None:
+    """Errors: ``ConflictError``. What an `init` that was killed has begun there is finished first."""
+    placing.finish(target.absolute())
+    _refuse_existing(target.absolute())
 
 
 def _refuse_existing(target: Path) -> None:

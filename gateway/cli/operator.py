@@ -10,7 +10,7 @@ from gateway.cli import render, secrets
 from gateway.cli.context import Change, Cli
 from gateway.cli.options import AskPassword, Output, PasswordStdin, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import local
+from gateway.cli.times import local, minute
 from gateway.operations import operators
 from gateway.operations.accounts import check_name
 from gateway.operations.credentials import slowly_hashed
@@ -22,8 +22,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The operator.", show_
 
 _COLUMNS = (
     Column("operator", "operator"),
-    Column("changed_at", "password of", show=local, whole=True),
-    Column("last_login_at", "last login", show=local, whole=True),
+    Column("changed_at", "password of", show=minute, whole=True),
+    Column("last_login_at", "last login", show=minute, whole=True),
 )
 _DETAILS = (Column("operator", "operator"), Column("created_at", "created", show=local))
 

@@ -13,7 +13,7 @@ from gateway.cli import render
 from gateway.cli.context import Change, Cli
 from gateway.cli.options import Output, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import local
+from gateway.cli.times import local, minute
 from gateway.operations import organizations
 from gateway.operations.organizations import MAX_USES, checked_name
 from gateway.store import organizations as stored
@@ -33,7 +33,13 @@ _CODE_COLUMNS = (
     Column("organization_id", "organization"),
     Column("binding_code", "binding code", whole=True),
     Column("uses_left", "uses left", show=lambda value: "any" if value is None else str(value), right=True),
-    Column("expires_at", "expires", show=lambda value: "never" if value is None else local(value), whole=True),
+    Column("expires_at", "expires", show=lambda value: "never" if value is None else local(value)),
+    Column("sn", "only for"),
+)
+_CODE_TABLE = (
+    Column("organization_id", "org"),
+    *_CODE_COLUMNS[1:3],
+    Column("expires_at", "expires", show=lambda value: "never" if value is None else minute(value), whole=True),
     Column("sn", "only for", whole=True),
     Column("state", "state", whole=True),
 )
@@ -74,7 +80,7 @@ def show(ctx: typer.Context, id: Id, output: Output = None) -> None:  # noqa: A0
     if cli.is_table:
         if found["codes"]:
             render.note("")
-            render.rows(found["codes"], cli.format, _CODE_COLUMNS[1:], empty="")
+            render.rows(found["codes"], cli.format, _CODE_TABLE[1:], empty="")
         render.note(f"Another code: dockgate org code add {id}")
 
 
@@ -131,7 +137,7 @@ def code_add(
     def work(change: Change) -> dict[str, Any]:
         return organizations.add_code(change, id, uses=uses, expires=expires, sn=sn, prefix="--")
 
-    render.record(cli.change(work), cli.format, columns=_CODE_COLUMNS[:-1])
+    render.record(cli.change(work), cli.format, columns=_CODE_COLUMNS)
 
 
 @code_app.command("list", epilog=example("dockgate org code list harbour"))
@@ -145,7 +151,7 @@ def code_list(
     """Binding codes, used up and revoked ones too."""
     cli = Cli.of(ctx, output)
     found = cli.read(organizations.every_code, id, cli.now)
-    render.rows(found, cli.format, _CODE_COLUMNS, empty=f"no codes: dockgate org code add {id or 'ID'}")
+    render.rows(found, cli.format, _CODE_TABLE, empty=f"no codes: dockgate org code add {id or 'ID'}")
 
 
 @code_app.command("revoke", epilog=example("dockgate org code revoke H4RB0RTEAM"))

@@ -93,9 +93,25 @@ def record(value: Mapping[str, Any], fmt: Format, *, text: str | None = None, co
 
 
 def paired(pairs: Sequence[tuple[str, str]], *, indent: str = "") -> str:
-    """Titles and values under each other, values in one column."""
+    """Titles and values under each other, values in one column; what is longer than a line goes on under itself, in whole words."""
     width = max((len(title) for title, _ in pairs), default=0)
-    return "".join(f"{indent}{title:<{width}}  {value}".rstrip() + "\n" for title, value in pairs)
+    return "".join(_pair(f"{indent}{title:<{width}}  ", value) for title, value in pairs)
+
+
+def _pair(first: str, value: str) -> str:
+    if len(first) + len(value) <= _width():
+        return f"{first}{value}".rstrip() + "\n"
+    return (
+        textwrap.fill(
+            value,
+            _width(),
+            initial_indent=first,
+            subsequent_indent=" " * len(first),
+            break_long_words=False,  # paths and passwords are copied
+            break_on_hyphens=False,
+        )
+        + "\n"
+    )
 
 
 def note(text: str) -> None:
@@ -129,10 +145,17 @@ def _write(text: str) -> None:
         raise ReaderGoneError from None
 
 
-def wrapped(text: str, *, first: str = "", indent: str = "") -> str:
-    """``text`` in lines that fit; ``first`` stands before it, ``indent`` before the lines that follow."""
+def wrapped(text: str, *, first: str = "", indent: str = "", whole: bool = False) -> str:
+    """``text`` in lines that fit; ``first`` stands before it, ``indent`` before the lines that follow. ``whole`` words stay so even
+    where they are longer than a line: commands are copied.
+    """
     lines = textwrap.wrap(
-        visible(text), _width(), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+        visible(text),
+        _width(),
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=not whole,
     )
     return "\n".join(lines or [first.rstrip()]) + "\n"
 
@@ -146,6 +169,30 @@ def _width() -> int:
     if not sys.stdout.isatty():
         return PLAIN_WIDTH
     return max(shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns, 40)
+
+
+_GAP = 2
+
+
+def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], room: int) -> list[int] | list[None]:
+    """So that words stay whole where that can be: titles first, then the words of cells, the shortest first, then all there is.
+    None: whatever is done, it does not fit.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+
+    texts = [[column.title, *cells] for column, cells in zip(columns, zip(*lines, strict=True), strict=True)]
+    full = [max(map(cell_len, column)) for column in texts]
+    words = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
+    titles = [max(map(cell_len, column.title.split()), default=0) for column in columns]
+    widths = [whole if column.whole else title for column, whole, title in zip(columns, full, titles, strict=True)]
+    left = room - sum(widths)
+    if left < 0:
+        return [None] * len(columns)
+    for wanted in (words, full):
+        while left and (short := [at for at, width in enumerate(widths) if width < wanted[at]]):
+            widths[min(short, key=lambda at: widths[at])] += 1
+            left -= 1
+    return widths
 
 
 def _table(records: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
@@ -166,12 +213,18 @@ def _table(records: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> N
         emoji=False,
         legacy_windows=False,
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if colored else "")
-    for column in columns:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold" if colored else "")
+    lines = [[(column.show or cell)(entry.get(column.key)) for column in columns] for entry in records]
+    widths = _widths(columns, lines, _width() - _GAP * (len(columns) - 1))
+    for column, width in zip(columns, widths, strict=True):
         table.add_column(
-            Text(column.title), no_wrap=column.whole, overflow="fold", justify="right" if column.right else "left"
+            Text(column.title),
+            no_wrap=column.whole,
+            overflow="fold",
+            justify="right" if column.right else "left",
+            width=width,
         )
-    for entry in records:
-        table.add_row(*(Text((column.show or cell)(entry.get(column.key))) for column in columns))
+    for line in lines:
+        table.add_row(*map(Text, line))
     console.print(table)
     _write("".join(f"{text.rstrip()}\n" for text in drawn.getvalue().splitlines()))

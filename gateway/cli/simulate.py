@@ -13,11 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway import pki
 from gateway.cli import render, secrets
 from gateway.cli.context import Cli
 from gateway.cli.options import Output, PasswordStdin, example
+from gateway.cli.progress import Progress
+from gateway.cli.times import now_ms
 from gateway.config import Config, ListenerSettings, parse_bind
-from gateway.errors import ConfigError, DatabaseError, NotFoundError, UsageError
+from gateway.errors import ConfigError, DatabaseError, DockgateError, NotFoundError, UsageError
 from gateway.operations.card import best_listener, invitation
 from gateway.simulator import (
     MODELS,
@@ -172,16 +175,18 @@ def simulate(
     if len(profiles) == 1:
         _one(cli, target, profiles[0], telemetry, misbehave, timeout)
         return
-    summary = run_fleet(
-        target,
-        profiles,
-        concurrency=concurrency,
-        telemetry_s=telemetry,
-        misbehaviour=misbehave,
-        on_run=_tell_run if cli.is_table else None,
-        timeout_s=timeout,
-    )
-    found = summary.as_dict()
+    with Progress() as progress:
+        told = _Told(cli, progress, len(profiles))
+        summary = run_fleet(
+            target,
+            profiles,
+            concurrency=concurrency,
+            telemetry_s=telemetry,
+            misbehaviour=misbehave,
+            on_run=told.run,
+            timeout_s=timeout,
+        )
+    found = {**summary.as_dict(), "steps": told.steps}
     times = found["access_ms"]
     spread = ", ".join(f"{name} {times[name]} ms" for name in ("p50", "p95", "max"))
     render.record(found, cli.format, text=f"{summary.ok} of {summary.docks} docks got through; access took {spread}")
@@ -197,7 +202,7 @@ def _one(
         profile,
         telemetry_s=telemetry,
         misbehaviour=misbehave,
-        on_step=_tell_step if cli.is_table else None,
+        on_step=(lambda step: _tell_step(cli, step)) if cli.is_table else None,
         timeout_s=timeout,
     )
     found = {"sn": run.sn, "ok": run.ok, "access_ms": round(run.access_ms, 1), **run.as_dict()}
@@ -207,16 +212,46 @@ def _one(
         raise typer.Exit(1)
 
 
-def _tell_step(step: Step) -> None:
+def _tell_step(cli: Cli, step: Step) -> None:
     first = f"{_verdict(ok=step.ok):<6} {step.step:<17} {step.ms:>8.1f} ms  "
-    render.say(render.wrapped(step.detail, first=first, indent=" " * 12))
+    render.say(render.wrapped(step.detail, first=first, indent=" " * 12) + _remedy(cli, step))
 
 
-def _tell_run(run: Run) -> None:
-    failure = run.failure
-    why = "" if failure is None else f"{failure.step}: {failure.detail}"
-    first = f"{_verdict(ok=run.ok):<6} {render.visible(run.sn):<20} {run.access_ms:>8.1f} ms  "
-    render.say(render.wrapped(why, first=first, indent=" " * 12))
+def _remedy(cli: Cli, step: Step) -> str:
+    if not step.hint:
+        return ""
+    return render.wrapped(cli.naming_config(step.hint), first=f"{' ' * 7}> ", indent=" " * 9, whole=True)
+
+
+class _Told:
+    """What many docks come to, told as they come: a line for each in a table, and how far it is on a terminal."""
+
+    def __init__(self, cli: Cli, progress: Progress, docks: int) -> None:
+        self._cli = cli
+        self._progress = progress
+        self._docks = docks
+        self._done = 0
+        self._mended: set[str] = set()
+        self.steps: list[dict[str, Any]] = []
+
+    def run(self, run: Run) -> None:
+        self._done += 1
+        self._progress.clear()
+        if self._cli.is_table:
+            self._tell(run)
+        else:
+            self.steps += [{"sn": run.sn, **step.as_dict()} for step in run.steps]
+        self._progress("docks", self._done, self._docks)
+
+    def _tell(self, run: Run) -> None:
+        failure = run.failure
+        why = "" if failure is None else f"{failure.step}: {failure.detail}"
+        first = f"{_verdict(ok=run.ok):<6} {render.visible(run.sn):<20} {run.access_ms:>8.1f} ms  "
+        text = render.wrapped(why, first=first, indent=" " * 12)
+        if failure is not None and failure.step not in self._mended:  # what keeps one out keeps out many
+            self._mended.add(failure.step)
+            text += _remedy(self._cli, failure)
+        render.say(text)
 
 
 def _verdict(*, ok: bool) -> str:
@@ -247,9 +282,19 @@ def _target(
     return Target(
         host=host,
         port=port,
-        tls=None if plain else TlsFiles(ca=ca or own_ca, certificate=cert, key=key),
+        tls=None if plain else TlsFiles(ca=ca or own_ca, certificate=cert, key=key, is_expired=_is_expired(cert)),
         protocol=5 if mqtt5 else 4,
     )
+
+
+def _is_expired(certificate: Path | None) -> bool:
+    """What cannot be read as a certificate fails with better words when it is used."""
+    if certificate is None:
+        return False
+    try:
+        return pki.inspect(certificate, now=now_ms()).not_after < now_ms()
+    except DockgateError:
+        return False
 
 
 def _where(config: Config | None, address: str | None, *, plain: bool) -> tuple[str, int, Path | None]:

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from gateway.operations.times import iso, now_ms, since, until
 from gateway.operations.times import shown as local
+from gateway.operations.times import shown_shortly as minute
 
-__all__ = ["iso", "local", "now_ms", "since", "until"]
+__all__ = ["iso", "local", "minute", "now_ms", "since", "until"]

@@ -10,7 +10,7 @@ from gateway.cli import render
 from gateway.cli.context import Change, Cli
 from gateway.cli.options import Output, Yes, example, noun
 from gateway.cli.render import Column
-from gateway.cli.times import local
+from gateway.cli.times import local, minute
 from gateway.operations import tokens
 from gateway.store import tokens as stored
 from gateway.store.tokens import Scope
@@ -25,8 +25,8 @@ _COLUMNS = (
     Column("name", "name"),
     Column("scope", "scope", whole=True),
     Column("state", "state", whole=True),
-    Column("expires_at", "expires", show=lambda value: "never" if value is None else local(value), whole=True),
-    Column("last_used_at", "last used", show=local, whole=True),
+    Column("expires_at", "expires", show=lambda value: "never" if value is None else minute(value), whole=True),
+    Column("last_used_at", "last used", show=minute, whole=True),
 )
 _DETAILS = (
     Column("name", "name"),

@@ -4,23 +4,29 @@ for again, and at the end of the input everything is taken as offered.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.cli import license as license_file
 from gateway.cli import secrets
 from gateway.cli.ports import trouble_with
+from gateway.cli.reach import offered
 from gateway.config import Bind, parse_bind
+from gateway.config.loading import SEARCHED
 from gateway.errors import DockgateError, UsageError
 from gateway.operations import licenses
 from gateway.operations.licenses import Values
 from gateway.operations.organizations import checked_name
-from gateway.pki.names import LOOPBACK_NAMES, alternative_names
+from gateway.pki.names import alternative_names
 
 T = TypeVar("T")
 
 LATER = "later"
+SYSTEM = SEARCHED[-1].parent
+HERE = (Path("gateway"), Path("dockgate"))
 _NEXT_PORTS = 100
 
 
@@ -40,14 +46,37 @@ def ask(question: str, offered: str, check: Callable[[str], T]) -> T:
 
 def ask_hosts(found: tuple[str, ...]) -> list[str]:
     """Names and addresses; the first is what the card tells docks to connect to."""
-    offered = " ".join(name for name in found if name not in LOOPBACK_NAMES) or "localhost"
 
     def check(answer: str) -> list[str]:
-        hosts = answer.replace(",", " ").split()
+        hosts = [host.strip() for host in answer.split(",") if host.strip()]
+        for host in hosts:
+            if len(host.split()) > 1:
+                raise UsageError(f"{host!r} is no name and no address; several have commas between them")
         alternative_names(hosts)
         return hosts
 
-    return ask("Names and addresses that docks connect to", offered, check)
+    return ask("Names and addresses that docks connect to (the first is the card's)", ", ".join(offered(found)), check)
+
+
+def ask_directory(usable: Callable[[Path], None]) -> Path:
+    """Where to make the installation. ``usable`` raises ``DockgateError`` for a directory that cannot be taken."""
+
+    def check(answer: str) -> Path:
+        try:
+            directory = Path(answer).expanduser()  # no shell has looked at it
+        except RuntimeError as error:
+            raise UsageError(f"{answer}: {error}") from None
+        usable(directory)
+        return directory
+
+    return ask("Directory for configuration, database and certificates", str(_free_directory()), check)
+
+
+def _free_directory() -> Path:
+    """The system's, where an installation has made it and this user may write there; else one here, as the guides call it."""
+    if SYSTEM.is_dir() and os.access(SYSTEM, os.W_OK) and not SEARCHED[-1].exists():
+        return SYSTEM
+    return next((one for one in HERE if not one.exists() or (one.is_dir() and not any(one.iterdir()))), HERE[-1])
 
 
 def ask_organization(offered: str) -> str:

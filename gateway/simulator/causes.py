@@ -70,7 +70,7 @@ def explain_connect_error(error: Exception, address: str, *, tls_ca: str | None,
     if isinstance(error, WebsocketConnectionError):
         return f"what answers at {address} is not a WebSocket listener for MQTT"
     if isinstance(error, ssl.SSLError):
-        alert = _alert(str(error))
+        alert = cause_of_alert(str(error))
         if alert:
             return f"TLS with {address} failed: {alert}"
         return f"TLS with {address} failed ({error.reason or type(error).__name__}): a listener without TLS, it seems"
@@ -103,7 +103,7 @@ def _certificate_cause(error: ssl.SSLCertVerificationError, address: str, tls_ca
     return f"{error.verify_message} (checked against {tls_ca})"
 
 
-def _alert(text: str) -> str | None:
+def cause_of_alert(text: str) -> str | None:
     return next((cause for name, cause in _ALERTS.items() if f"ALERT_{name}" in text.upper().replace(" ", "_")), None)
 
 
@@ -111,11 +111,18 @@ def explain_loss(logged: str, *, ping_timeout: bool, keepalive_s: int) -> str:
     """``logged``: what paho noted last as an error of the socket, if anything."""
     if ping_timeout:
         return f"the server did not answer a ping within {keepalive_s} s"
-    return _alert(logged) or "the server closed the connection"
+    return cause_of_alert(logged) or "the server closed the connection"
 
 
-def explain_silence(why: str, address: str, *, tls: bool, version: int) -> str:
-    """A connection that ended before any answer to the login."""
+EXPIRED_ALERT = "ALERT_CERTIFICATE_EXPIRED"
+
+
+def explain_silence(alert: str, why: str, address: str, *, tls: bool, version: int) -> str:
+    """A connection that ended before any answer to the login: with TLS 1.3 the server judges the client's certificate only
+    after this side thinks the handshake done, and may have said so (``alert``, as OpenSSL words it).
+    """
+    if cause := cause_of_alert(alert):
+        return f"TLS with {address} failed: {cause}"
     guess = (
         "is that port for MQTT? A gateway that wants a client certificate, or another one than this, hangs up like that; "
         "its log tells"

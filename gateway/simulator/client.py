@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.errors import DockgateError, RefusedError
-from gateway.simulator import causes
+from gateway.simulator import causes, remedies
 from gateway.simulator.paho_client import PahoClient
 from gateway.simulator.target import Target, tls_context
 
@@ -124,7 +124,8 @@ class Link:
             self.closed_because = causes.explain_connect_error(
                 error, target.address, tls_ca=trusted, timeout_s=self._timeout_s
             )
-            raise DockgateError(self.closed_because) from error
+            hint = remedies.of_connecting(error, target.host, account=self._username, tls=target.tls is not None)
+            raise DockgateError(self.closed_because, hint=hint) from error
         client.attempt.clear()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.settimeout(0)
@@ -139,10 +140,15 @@ class Link:
         self.close()
         if reason is not None:
             cause = causes.explain_connack(reason.value, target.protocol)
-            raise RefusedError(f"the login of account {self._username} was refused: {cause}")
+            hint = remedies.of_login(reason.value, self._username)
+            raise RefusedError(f"the login of account {self._username} was refused: {cause}", hint=hint)
         if answered:
+            tls, alert = target.tls is not None, self._logged
+            if target.tls and not causes.cause_of_alert(alert) and target.tls.is_expired:
+                alert = causes.EXPIRED_ALERT  # a server that hung up without a word had its reason
             raise DockgateError(
-                causes.explain_silence(why, target.address, tls=target.tls is not None, version=target.protocol)
+                causes.explain_silence(alert, why, target.address, tls=tls, version=target.protocol),
+                hint=remedies.of_alert(alert, self._username) or remedies.of_silence(self._username, tls=tls),
             )
         raise DockgateError(
             f"{target.address} accepted the connection and did not answer the login within {self._timeout_s:g} s"

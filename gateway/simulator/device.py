@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.errors import DockgateError, RefusedError
-from gateway.simulator import checks, payloads
+from gateway.simulator import checks, payloads, remedies
 from gateway.simulator.causes import FAILURE
 from gateway.simulator.checks import ABSENT, Asked
 from gateway.simulator.client import Link, Message
@@ -101,7 +101,11 @@ class SimulatedDock:
             f"{name} (code {granted.get(name, 'missing')})" for name in wanted if granted.get(name, FAILURE) >= FAILURE
         ]
         if refused:
-            raise RefusedError(f"refused to let account {self.profile.account} subscribe to {', '.join(refused)}")
+            account = self.profile.account
+            raise RefusedError(
+                f"refused to let account {account} subscribe to {', '.join(refused)}",
+                hint=remedies.of_subscribing(account),
+            )
         return wanted
 
     # -- asking -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.errors import DockgateError, RefusedError
-from gateway.simulator import checks, misbehave, payloads
+from gateway.simulator import checks, misbehave, payloads, remedies
 from gateway.simulator.device import SimulatedDock
 from gateway.simulator.misbehave import Misbehaviour
 from gateway.simulator.models import DockProfile, Run, Step
@@ -110,12 +110,15 @@ class _Access:
         )
 
     def _step(self, name: str, work: Callable[[], str]) -> bool:
-        started = time.perf_counter()
+        started, hint = time.perf_counter(), None
         try:
             detail, ok = work(), True
         except DockgateError as error:
             detail, ok = str(error), False
-        step = Step(name, ok, (time.perf_counter() - started) * 1000, detail)
+            hint = error.hint or (
+                remedies.FIRST_OF_ALL if name == "connect" else remedies.of_anything(self._profile.sn)
+            )
+        step = Step(name, ok, (time.perf_counter() - started) * 1000, detail, hint)
         self._steps.append(step)
         if self._on_step is not None:
             self._on_step(step)
@@ -173,8 +176,13 @@ class _Access:
         """Like ``_ask``; a refusal fails the step."""
         found = self._ask(method, data)
         if found.get("result", 0) != 0:
-            raise DockgateError(f"{method} was refused: {_refusal(found['result'])}")
+            raise DockgateError(f"{method} was refused: {_refusal(found['result'])}", hint=self._remedy(method, found))
         return found
+
+    def _remedy(self, method: str, found: Json) -> str:
+        if method == "config":
+            return remedies.of_license(refused=True)
+        return remedies.of_binding(found["result"], self._profile.sn, self._profile.organization_id)
 
     def _config(self) -> str:
         sent = self._throw_garbage() if self._does is Misbehaviour.GARBAGE else ""
@@ -183,7 +191,8 @@ class _Access:
         if wanted is not None and found["app_id"] != wanted:
             raise DockgateError(
                 f"the dock does not accept the license: it is of app {found['app_id']}, and not of {wanted}; "
-                "a dock tells nobody, and asks for nothing more"
+                "a dock tells nobody, and asks for nothing more",
+                hint=remedies.of_license(refused=False),
             )
         ntp = (
             f", time from {found['ntp_server_host']}:{found.get('ntp_server_port', 123)}"
@@ -237,7 +246,9 @@ class _Access:
             if not elsewhere:
                 raise DockgateError("no device is bound elsewhere: bind this dock to another organization first")
         elif elsewhere:
-            raise DockgateError(f"{'; '.join(elsewhere)}, not to {wanted}: unbind it there first")
+            # An aircraft is unbound together with its dock
+            hint = remedies.of_bound_elsewhere(self._profile.sn)
+            raise DockgateError(f"{'; '.join(elsewhere)}, not to {wanted}: unbind it there first", hint=hint)
         self._dock_bound = statuses[self._profile.sn]["is_device_bind_organization"]
         self._bound_here = all(status["is_device_bind_organization"] for status in statuses.values()) and not elsewhere
         return "; ".join(map(_status, statuses.values()))
@@ -246,7 +257,8 @@ class _Access:
         found = self._ask("airport_organization_get", payloads.organization_get_data(self._profile))
         if found["result"] != 0:
             what = f"organization {self._profile.organization_id} with this binding code"
-            raise DockgateError(f"{what} was refused: {_refusal(found['result'])}")
+            hint = self._remedy("airport_organization_get", found)
+            raise DockgateError(f"{what} was refused: {_refusal(found['result'])}", hint=hint)
         return f"organization {found['output']['organization_name']}"
 
     def _organization_bind(self) -> str:
@@ -258,7 +270,11 @@ class _Access:
             if info["err_code"] != 0
         ]
         if refused:
-            raise DockgateError(f"not every device was bound: {'; '.join(refused)}")
+            sn, code = next(
+                (one["sn"], one["err_code"]) for one in found["output"]["err_infos"] if one["err_code"] != 0
+            )
+            hint = remedies.of_binding(code, sn, self._profile.organization_id)
+            raise DockgateError(f"not every device was bound: {'; '.join(refused)}", hint=hint)
         return f"bound {', '.join(info['sn'] for info in found['output']['err_infos'])}"
 
     def _bind_status_after(self) -> str:

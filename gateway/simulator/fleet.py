@@ -95,7 +95,9 @@ def run_fleet(
 def summarize(runs: Sequence[Run]) -> FleetSummary:
     good = [run for run in runs if run.ok]
     failures = [
-        {"sn": run.sn, "step": step.step, "detail": step.detail} for run in runs if (step := run.failure) is not None
+        {"sn": run.sn, "step": step.step, "detail": step.detail, "hint": step.hint}
+        for run in runs
+        if (step := run.failure) is not None
     ]
     return FleetSummary(
         docks=len(runs),

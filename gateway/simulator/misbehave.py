@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from gateway.errors import DockgateError
-from gateway.simulator import causes
+from gateway.simulator import causes, remedies
 from gateway.simulator.target import Target, tls_context
 
 
@@ -66,7 +66,8 @@ def silent(target: Target, *, timeout_s: float) -> float:
     except (OSError, ValueError) as error:
         trusted = target.tls.trusted if target.tls else None
         raise DockgateError(
-            causes.explain_connect_error(error, target.address, tls_ca=trusted, timeout_s=timeout_s)
+            causes.explain_connect_error(error, target.address, tls_ca=trusted, timeout_s=timeout_s),
+            hint=remedies.of_connecting(error, target.host, account="", tls=target.tls is not None),
         ) from error
     started = time.monotonic()
     with sock:

@@ -154,15 +154,17 @@ ACCESS_STEPS = frozenset(STEPS[:8])
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``detail``: what came of it, or the likely cause of the failure, in an operator's words."""
+    """``detail``: what came of it, or the likely cause of the failure, in an operator's words; ``hint``: what mends that."""
 
     step: str
     ok: bool
     ms: float
     detail: str
+    hint: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "ok": self.ok, "ms": round(self.ms, 1), "detail": self.detail}
+        found = {"step": self.step, "ok": self.ok, "ms": round(self.ms, 1), "detail": self.detail}
+        return found if self.ok else {**found, "hint": self.hint}
 
 
 @dataclass(frozen=True, slots=True)

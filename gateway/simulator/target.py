@@ -14,11 +14,15 @@ from gateway.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files. ``ca`` None = the system's authorities; ``certificate`` and ``key`` for servers that ask for one."""
+    """PEM files. ``ca`` None = the system's authorities; ``certificate`` and ``key`` for servers that ask for one.
+
+    ``is_expired``: the certificate is, as whoever names it has seen; not every server that hangs up for that says so.
+    """
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    is_expired: bool = False
 
     @property
     def trusted(self) -> str:
@@ -50,10 +54,11 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=files.ca)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot use the CA file {files.ca}: {error}") from error
+        raise ConfigError(f"cannot use the CA file {files.ca}: {error}", hint="--ca takes a PEM file") from error
     if files.certificate is not None:
         try:
             context.load_cert_chain(files.certificate, files.key)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot use the client certificate {files.certificate}: {error}") from error
+            hint = "--cert and --key take PEM files that belong together"
+            raise ConfigError(f"cannot use the client certificate {files.certificate}: {error}", hint=hint) from error
     return context

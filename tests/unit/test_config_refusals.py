@@ -174,22 +174,65 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(load: Load, text: str) -> N
     [
         ("listeners:\n  a: {bind: [::]:8883}\n", "line 2, column", 'put an IPv6 address into quotes: "[::]:8883"'),
         ("listeners:\n\ta: 1\n", "line 2, column 1", "indent with spaces, not with tabs"),
-        ("listeners: {}\nlisteners: {}\n", "line 2, column 1: this key stands here twice", None),
-        ("a: 1\nb: {c: 1, c: 2}\n", "line 2, column 11: this key stands here twice", None),
-        ("? [a]\n: 1\n", "line 1, column 3: a key must be a word", None),
-        ("a: &a {b: *a}\n", "line 1", None),
-        ("a: 2026-13-45\n", "looks like a date or number", None),
-        ("a: \x07\n", "line 1: has a character that YAML does not allow", None),
+        ("listeners: {}\nlisteners: {}\n", "line 2, column 1: this key stands here twice", "delete one of the two"),
+        ("a: 1\nb: {c: 1, c: 2}\n", "line 2, column 11: this key stands here twice", "delete one of the two"),
+        ("? [a]\n: 1\n", "line 1, column 3: a key must be a word", 'each option is a line "name: value"'),
+        ("a: &a {b: *a}\n", "line 1, column", "write it out"),
+        ("a: b\nc: 2026-13-45\n", "line 2, column 4: this value looks like a date or number", "put it into quotes"),
+        ("a: b\n a: \x07\n", "line 2, column 5: has a character that YAML does not allow", "delete it"),
+        ("a: b: c\n", "line 1, column 5", "put a value with a colon into quotes"),
+        ("a: 1\n  b: 2\n", "line 2, column 4", "not indented as its neighbours are"),
+        ("a:\n  b: 1\n c: 2\n", "line 3, column 2", "indent this line as its neighbours are"),
+        ("a: 1\nb\nc: 2\n", "line 3, column 1", "a colon is missing"),
+        ('a: "b\n', "line 2, column 1", "a quote is opened and not closed"),
+        ("a: [b\n", "line 2, column 1", "a bracket [ or { is not closed"),
+        ("a: @b\n", "line 1, column 4", "begins with a special character into quotes"),
+        ('a: "\\q"\n', "line 1, column", "a backslash has to be doubled"),
         ("a: " + "[" * 5000, "is nested too deeply", None),
-        ("a: !!python/object/apply:os.system ['true']\n", "line 1", None),
-        ("a: 1\n---\nb: 1\n", "line 2", None),
+        ("a: !!python/object/apply:os.system ['true']\n", "line 1, column 4", "begins with ! into quotes"),
+        ("a: 1\n---\nb: 1\n", "line 2, column 1", "delete the line with ---"),
     ],
 )
 def test_what_is_no_yaml_is_refused_with_its_line(load: Load, text: str, told: str, hint: str | None) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert told in str(caught.value)
-    assert caught.value.hint == hint
+    assert hint is None if caught.value.hint is None else hint is not None and hint in caught.value.hint
+
+
+OTHERS = [
+    "root:$6$hunter2hunter2:19000:0:99999:7:::\nadmin:$y$hunter2hunter2:19001:0:99999:7:::\n",
+    "admin: hunter2hunter2\nhunter2hunter2: yes\n",
+    "machine x login y password hunter2hunter2\n",
+    "[client]\npassword = hunter2hunter2\n",
+    "- hunter2hunter2\n",
+    "hunter2hunter2",
+]
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_another_file_is_not_repeated(load: Load, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+    assert caught.value.hint is not None
+
+
+@pytest.mark.parametrize("text", [OTHERS[0], OTHERS[1], OTHERS[4], OTHERS[5]])
+def test_another_file_is_told_as_that(load: Load, text: str) -> None:
+    assert "this is no configuration of dockgate" in refusal(load, text)
+
+
+def test_keys_that_are_none_and_too_many_of_them(load: Load) -> None:
+    keys = ["$6$hunter2hunter2", "hunter2:hunter2", "h" * 65, *(f"key{number}" for number in range(40))]
+    told = refusal(load, MINIMAL + "".join(f"'{key}': x\n" for key in keys))
+    lines = told.splitlines()
+    assert "hunter2" not in told
+    assert "hhhh" not in told
+    assert lines[0].endswith("43 problems:")
+    assert [line.split()[0] for line in lines[1:5]] == ["…", "…", "…", "key0"]
+    assert lines[-1].strip() == "and 31 more"
+    assert len(lines) == 14
 
 
 def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ class Commands:
         return [sys.executable, "-W", "error", "-m", "gateway", "--config", str(self.config), *words]
 
     def environment(self, **extra: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKGATE", "NO_COLOR"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DOCKGATE", "NO_COLOR", "SSH_"))
+        }
         return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm", **extra}
 
     def process(self, *words: str, stdin: str = "", **extra: str) -> Ended:
@@ -164,7 +166,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def outside(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Commands without an installation."""
-    for name in ("DOCKGATE_CONFIG", "DOCKGATE_PASSWORD", "NO_COLOR", "SUDO_USER"):
+    for name in ("DOCKGATE_CONFIG", "DOCKGATE_PASSWORD", "NO_COLOR", "SUDO_USER", "SSH_CONNECTION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return Commands(tmp_path / "none", capsys, monkeypatch)

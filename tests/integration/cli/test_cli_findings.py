@@ -234,7 +234,39 @@ class TestCard:
         dockgate.ok("account", "add", "svc", "--role", "service")
         assert dockgate.run("card", "--account", "nobody").code == 3
         assert dockgate.run("card", "--org", "nobody").code == 3
-        assert dockgate.run("card", "--account", "svc").code == 3
+
+    def test_the_account_of_somebody_else(self, dockgate: Any) -> None:
+        dockgate.ok("account", "add", "svc", "--role", "service")
+        dockgate.ok("account", "add", "watch", "--role", "observer")
+        for name, text in (("svc", "svc is a service's account"), ("watch", "watch is an observer's account")):
+            ended = dockgate.run("-o", "json", "card", "--account", name)
+            assert (ended.code, ended.error["message"]) == (5, f"{text}, not a dock's")
+
+    def test_an_unused_account_of_the_organization_comes_first(self, dockgate: Any) -> None:
+        assert dockgate.run("card").err == ""  # one account: nothing to explain
+        dockgate.ok("org", "add", "Other", "--id", "other")
+        for name, *more in (("dock-b", "--org", "other"), ("dock-c",), ("dock-a", "--org", "fleet")):
+            dockgate.ok("account", "add", name, "--role", "dock", *more)
+        assert dockgate.ok("card", "--org", "other")["account"] == "dock-b"
+        dockgate.write(accounts.pin_sn, "dock-b", "7CTDM7100B1234", 1)
+        shown = dockgate.run("card", "--org", "other")
+        assert "Account              dock-c" in shown.out
+        told = " ".join(shown.err.split())
+        assert told.startswith("note: account dock-c of 2 for docks: it belongs to no organization and is unused;")
+        # `dock`, which `init` made, has been used and dock-a not
+        dockgate.write(accounts.touch_logins, {"dock": 1})
+        dockgate.write(accounts.pin_sn, "dock", "7CTDM7100B0001", 1)
+        shown = dockgate.run("card")
+        assert "Account              dock-a" in shown.out
+        told = " ".join(shown.err.split())
+        assert told.startswith("note: account dock-a of 4 for docks: it belongs to fleet and is unused;")
+        assert dockgate.run("card", "--account", "dock-a").err == ""
+        dockgate.ok("account", "disable", "dock-a")
+        assert dockgate.ok("card", "--org", "fleet")["account"] == "dock-c"
+        dockgate.ok("account", "disable", "dock-c")
+        assert dockgate.ok("card")["account"] == "dock-b"  # for a dock that has not come yet
+        dockgate.ok("account", "disable", "dock-b")
+        assert dockgate.ok("card")["account"] == "dock"
 
     def test_without_anything(self, dockgate: Any) -> None:
         dockgate.ok("account", "delete", "dock")
@@ -242,8 +274,8 @@ class TestCard:
         ended = dockgate.run("-o", "json", "card")
         assert ended.code == 0
         assert (ended.json["account"], ended.json["organization_id"], ended.json["binding_code"]) == (None, None, None)
-        assert "dockgate account add NAME --role dock" in ended.err
-        assert "dockgate org add NAME" in ended.err
+        assert "account add NAME --role dock" in ended.err
+        assert "org add NAME" in ended.err
 
     def test_address_guessed_from_the_certificate(self, outside: Any, tmp_path: Path) -> None:
         here = outside.at(tmp_path / "d")
@@ -284,11 +316,10 @@ class TestCard:
 
     def test_as_a_qr_code_where_there_are_no_blocks(self, dockgate: Any) -> None:
         plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
-        shown = dockgate.process("card", "--qr", **plain).out
-        code = [line.ljust(2) for line in shown.splitlines() if line and set(line) <= {"#", " "}]
-        width = max(map(len, code))
-        light = [[line.ljust(width)[at] == "#" for at in range(0, width, 2)] for line in code]
-        assert light == modules_of(dockgate.ok("card", "--qr")["qr"])
+        ended = dockgate.process("card", "--qr", **plain)
+        assert ended.out.endswith(f"\n\nText for a QR code:\n\n{dockgate.ok('card', '--qr')['qr']}")
+        assert "LC_ALL=C.UTF-8" in ended.err
+        assert max(map(len, ended.out.splitlines())) <= 80
 
     def test_as_a_qr_code_on_a_terminal(self, dockgate: Any) -> None:
         code, shown = dockgate.terminal("card", "--qr", PYTHONIOENCODING="utf-8")

@@ -283,3 +283,79 @@ def test_a_disk_that_takes_no_more(outside: Any, tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "d").exists()
     (tmp_path / "file").write_text("")
     assert outside.bare("init", "--dir", str(tmp_path / "file" / "d")).code == 6
+
+
+def test_enter_everywhere_makes_what_no_input_makes(outside: Any, tmp_path: Path) -> None:
+    asked, quiet = outside.at(tmp_path / "asked"), outside.at(tmp_path / "quiet")
+    answers = [("card's) [", ""), ("[Fleet]:", ""), ("[later]:", "")]
+    code, shown = asked.terminal("init", "--dir", str(asked.folder), *QUIET, typed=answers)
+    assert code == 0, shown
+    assert quiet.bare("init", "--dir", str(quiet.folder), *QUIET, "--no-input").code == 0
+    address = asked.ok("card")["address"]
+    assert address == quiet.ok("card")["address"]
+    names = pki.local_names()
+    others = [name for name in names if name not in {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}]
+    if others and "." not in socket.gethostname():
+        assert address == next((name for name in others if "." in name), others[0])
+    assert asked.ok("cert", "show")["sans"][0] == address
+
+
+@pytest.mark.parametrize(
+    ("resolved", "is_first"),
+    [("192.0.2.77", True), ("127.0.1.1", False), (None, False)],
+    ids=["yes", "to itself", "no"],
+)
+def test_a_full_name_is_for_the_card_only_where_it_resolves(
+    outside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolved: str | None, is_first: bool
+) -> None:
+    name, real = "gateway.harbour.example", socket.getaddrinfo
+
+    def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != name:
+            return real(host, *args, **kwargs)
+        if resolved is None:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (resolved, 0))]
+
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    here = outside.at(tmp_path / "d")
+    assert here.bare("init", "--dir", str(here.folder), *QUIET, "--no-input").code == 0
+    others = [one for one in pki.local_names() if one not in {"localhost", "127.0.0.1", "::1", name}]
+    assert name in here.ok("cert", "show")["sans"]
+    assert (here.ok("card")["address"] == name) is (is_first or not others)
+
+
+def test_two_words_are_not_two_hosts(outside: Any, tmp_path: Path) -> None:
+    here = outside.at(tmp_path / "d")
+    answers = [("]:", "my host"), ("]:", "192.0.2.10,dock.example.org"), ("[Fleet]:", ""), ("[later]:", "")]
+    code, shown = here.terminal("init", "--dir", str(here.folder), *QUIET, typed=answers)
+    assert code == 0, shown
+    assert "'my host' is no name and no address; several have commas between them" in shown
+    assert here.ok("cert", "show")["sans"][:2] == ["192.0.2.10", "dock.example.org"]
+
+
+def test_the_directory_is_asked_for_on_a_terminal_only(outside: Any, tmp_path: Path) -> None:
+    words = ("init", "--host", "192.0.2.10", "--org-name", "N", *QUIET)
+    for more in ((), ("--no-input",)):
+        ended = outside.bare("-o", "json", *words, *more)
+        assert (ended.code, ended.error["code"], ended.error["message"]) == (2, "usage", "--dir is missing")
+    code, shown = outside.terminal(*words, "--no-input")
+    assert (code, "--dir is missing" in shown) == (2, True)
+
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "broker.yaml").write_text("")
+    # An installation of this very machine would be offered before
+    offered = "/etc/dockgate" if os.access("/etc/dockgate", os.W_OK) else "gateway"
+    answers = [(f"certificates [{offered}]:", "taken"), ("]:", "~/here"), ("[later]:", "")]
+    code, shown = outside.terminal(*words, typed=answers, HOME=str(tmp_path))
+    assert code == 0, shown
+    assert f"{tmp_path}/taken/broker.yaml exists already" in shown
+    assert outside.at(tmp_path / "here").ok("check")["ok"] is True
+
+    if offered == "gateway":
+        (tmp_path / "gateway").mkdir()
+        (tmp_path / "gateway" / "file").write_text("another's")
+        code, shown = outside.terminal(*words, typed=[("certificates [dockgate]:", ""), ("[later]:", "")])
+        assert code == 0, shown
+        assert outside.at(tmp_path / "dockgate").ok("check")["ok"] is True

@@ -25,7 +25,7 @@ def test_keys_are_a_promise(dockgate: Any) -> None:
 def test_show_tells_the_id_and_how_to_make_a_code(dockgate: Any) -> None:
     ended = dockgate.run("org", "show", "fleet")
     assert ended.out.startswith("id            fleet\n")
-    assert "dockgate org code add fleet" in ended.err
+    assert "org code add fleet" in ended.err
 
 
 def test_code_with_limits(dockgate: Any) -> None:
@@ -45,7 +45,7 @@ def test_revoked_code_is_not_offered_any_more(dockgate: Any, first: dict[str, An
     assert (revoked["binding_code"], revoked["state"]) == (code, "revoked")
     assert dockgate.ok("org", "show", "fleet")["binding_code"] is None
     assert dockgate.ok("card")["binding_code"] is None
-    assert "dockgate org code add fleet" in dockgate.run("card").err
+    assert "org code add fleet" in dockgate.run("card").err
     again = dockgate.ok("org", "code", "add", "fleet")["binding_code"]
     assert dockgate.ok("card")["binding_code"] == again
 

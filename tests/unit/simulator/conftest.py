@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -29,6 +30,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     client = authority.issue_cert("dock-1.example")
     client.private_key_pem.write_to_path(folder / "client.key")
     client.cert_chain_pems[0].write_to_path(folder / "client.pem")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for name, another in {
+        "expired": authority.issue_cert("dock-1.example", not_after=yesterday),
+        "strange": stranger.issue_cert("dock-1.example"),
+    }.items():
+        another.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
     (folder / "users").write_text(
         "".join(f"{name}:{PASSWORD}\n" for name in ["dock", "cloud", "narrow", *(f"dock-{n}" for n in range(1, 31))])
     )

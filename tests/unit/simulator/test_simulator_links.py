@@ -79,6 +79,11 @@ def test_a_refused_subscription_names_the_topic() -> None:
     )
 
 
+def shown(broker: Broker, name: str) -> TlsFiles:
+    """With a client certificate whose key is in the same file."""
+    return TlsFiles(broker.folder / "ca.pem", broker.folder / f"{name}.pem", broker.folder / f"{name}.pem")
+
+
 UNREACHABLE: dict[str, tuple[Callable[[Broker], Target], str]] = {
     "nothing listens": (lambda _broker: Target("127.0.0.1", free_ports(1)[0]), "nothing listens at 127.0.0.1:"),
     "no such host": (lambda _broker: Target("no-such-host.invalid", 1883), "the host name in no-such-host.invalid:1883"),
@@ -95,6 +100,12 @@ UNREACHABLE: dict[str, tuple[Callable[[Broker], Target], str]] = {
     "another name": (lambda broker: broker.target("tls", host="127.0.0.2"), "made out for other names than that in 127.0.0.2:"),
     "no client certificate": (
         lambda broker: broker.target("mtls", files=TlsFiles(broker.folder / "ca.pem")), "the server demands a client certificate",
+    ),
+    "an expired client certificate": (
+        lambda broker: broker.target("mtls", files=shown(broker, "expired")), "the client certificate is expired",
+    ),
+    "a client certificate of another authority": (
+        lambda broker: broker.target("mtls", files=shown(broker, "strange")), "does not trust the authority of the client",
     ),
     "TLS to a plain listener": (lambda broker: broker.target("plain", files=TlsFiles(broker.folder / "ca.pem")), "without TLS"),
     "plain to a TLS listener": (
@@ -123,6 +134,36 @@ UNREACHABLE: dict[str, tuple[Callable[[Broker], Target], str]] = {
 def test_a_connection_that_fails_names_the_likely_cause(broker: Broker, name: str) -> None:
     make, words = UNREACHABLE[name]
     assert words in connect_failure(make(broker), timeout_s=1.0)
+
+
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_a_connection_that_fails_names_what_mends_it(broker: Broker, name: str) -> None:
+    make, _words = UNREACHABLE[name]
+    target = make(broker)
+    (step,) = (step for step in run_dock(target, a_profile(), timeout_s=1.0).steps if not step.ok)
+    assert step.hint is not None
+    assert REMEDIES[name] in step.hint
+    assert step.as_dict()["hint"] == step.hint
+
+
+REMEDIES = {
+    "nothing listens": "start the gateway there: dockgate serve",
+    "no such host": "--address with an IP address",
+    "another CA": "--ca FILE names the CA",
+    "another CA over WebSocket": "--ca FILE names the CA",
+    "the system's authorities": "--ca FILE names the CA",
+    "another name": "dockgate cert renew --host 127.0.0.2",
+    "no client certificate": "--cert and --key; both are made by: dockgate cert issue dock",
+    "an expired client certificate": "another --cert and --key: dockgate cert issue dock --replace",
+    "a client certificate of another authority": "another --cert and --key: dockgate cert issue dock --replace",
+    "TLS to a plain listener": "--plain for a listener without TLS",
+    "plain to a TLS listener": "leave out --plain",
+    "WebSocket to a plain listener": "dockgate doctor",
+    "MQTT to a WebSocket listener": "leave out --plain",
+    "a CA file that is not there": "--ca takes a PEM file",
+    "a CA file that is none": "--ca takes a PEM file",
+    "a client certificate without key": "--cert and --key take PEM files",
+}
 
 
 def test_a_connection_that_failed_leaves_nothing_open(broker: Broker, cloud: Cloud) -> None:

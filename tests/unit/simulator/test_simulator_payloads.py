@@ -199,6 +199,6 @@ def test_a_fleet_is_summed_up_by_nearest_rank() -> None:
     assert (summary["docks"], summary["ok"], summary["failed"]) == (125, 100, 25)
     assert summary["access_ms"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
     assert len(summary["failures"]) == 20
-    assert summary["failures"][0] == {"sn": "F0", "step": "connect", "detail": "connect of F0"}
+    assert summary["failures"][0] == {"sn": "F0", "step": "connect", "detail": "connect of F0", "hint": None}
     assert Percentiles.of([]).as_dict() == {"p50": None, "p95": None, "p99": None, "max": None}
     assert Percentiles.of([7.0]) == Percentiles(7.0, 7.0, 7.0, 7.0)
