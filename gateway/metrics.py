@@ -194,7 +194,10 @@ class Messages:
 @dataclass(slots=True)
 class Requests:
     answered: Labelled = _labelled(
-        "Requests of docks that the gateway answered, by method and result (0 is success).", "method", "result"
+        "Requests of docks that the gateway answered, by method and result (0 is success; of a bind the first code of a device "
+        "that was refused).",
+        "method",
+        "result",
     )
     in_flight: int = _gauge("Requests that are worked on now.")
     repeated: int = _counter("Requests sent again with the same tid and answered as before.")

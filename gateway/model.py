@@ -152,7 +152,9 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The ``data`` of a reply; ``result`` is repeated for logs and metrics (0 = success)."""
+    """The ``data`` of a reply. ``result`` is what became of it, for logs and metrics: 0 = success; that of ``data``, or of a list
+    that was worked on the first code of an entry that was refused.
+    """
 
     data: dict[str, Any]
     result: int

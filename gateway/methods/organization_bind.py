@@ -54,7 +54,10 @@ async def handle(request: Request, services: Services) -> Reply:
     if reasons:
         fields = {logs.SN: request.gateway_sn, logs.COUNT: len(reasons), logs.REASON: sorted(set(reasons))}
         _log.warning("devices not bound", extra=fields)
-    return success({"err_infos": [_err_info(result.sn, result.refusal, services) for result in outcome.results]})
+    err_infos = [_err_info(result.sn, result.refusal, services) for result in outcome.results]
+    # The reply says 0 all the same; who counts and looks has to see that a device was refused
+    refused = next((each["err_code"] for each in err_infos if each["err_code"]), 0)
+    return success({"err_infos": err_infos})._replace(result=refused)
 
 
 def _wish(entry: object) -> BindWish:

@@ -105,7 +105,7 @@ def unlock(change: Change, name: str | None, address: str | None = None) -> dict
         raise UsageError("say which account or which address")
     if not cleared and name is not None:
         accounts.get(change.db, name)
-    change.audit("account.unlock", name or place or "", cleared=cleared, address=place)
+    change.audit("account.unlock", name or place or "", cleared=cleared, locked_address=place)
     return {"account": name, "address": place, "cleared": cleared}
 
 

@@ -26,7 +26,6 @@ _IDS = {
 _CLIENT_SEVERITY = {
     ClientFault.CA_EXPIRING: Severity.WARNING,
     ClientFault.CRL_EXPIRING: Severity.WARNING,
-    ClientFault.CRL_UNUSED: Severity.WARNING,
 }
 
 

@@ -47,12 +47,11 @@ def show(db: Db, sn: str, now: int, overlay: Overlay | None = None) -> dict[str,
     try:
         device = devices.get(db, sn)
     except NotFoundError:
-        told = story.of_dock(db, sn, now, limit=1)
-        if not told or told[0]["steps"][-1]["ok"]:
+        told = story.of_stranger(db, sn, now)
+        if told is None:
             raise
-        raise NotFoundError(
-            f"{sn} is in no list, and was turned away: {told[0]['verdict']}", hint=told[0]["hint"]
-        ) from None
+        why, hint = told
+        raise NotFoundError(f"{sn} is in no list, as it was turned away: {why}", hint=hint) from None
     result = describe(device, _children(devices.list_all(db)), look(db, now, overlay))
     owner = None if device.organization_id is None else organizations.get(db, device.organization_id)
     result["organization_name"] = owner.name if owner else None
@@ -91,6 +90,11 @@ def forget(change: Change, sn: str) -> dict[str, Any]:
     devices.forget(change.db, sn)
     change.audit("dock.forget", sn)
     return {"sn": sn, "forgotten": True}
+
+
+def disconnect(change: Change, sn: str) -> None:
+    """Only told here: its connections are the gateway's to end."""
+    change.audit("dock.disconnect", sn)
 
 
 def trees(everything: Sequence[Device], live: Live) -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ EXPIRING_DAYS = 30
 
 
 class Severity(StrEnum):
-    """``error``: docks are kept out now. ``warning``: some will be, or something is unsafe. ``info``: worth knowing."""
+    """``error``: docks are kept out now, or somebody gets in who must not. ``warning``: some will be, or something is
+    unsafe. ``info``: worth knowing.
+    """
 
     ERROR = "error"
     WARNING = "warning"

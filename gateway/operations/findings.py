@@ -4,8 +4,8 @@ findings with the command that mends each go out; nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -16,39 +16,50 @@ from gateway.operations.card import place
 from gateway.operations.change import Db
 from gateway.operations.finding import Finding, Severity
 from gateway.operations.licenses import is_placeholder
-from gateway.operations.live import Live
+from gateway.operations.live import Live, Overlay, look
 from gateway.operations.organizations import usable_code
 from gateway.operations.times import iso, shown
-from gateway.store import audit
+from gateway.store import lockouts, snapshot
 from gateway.store.lockouts import Lock
 from gateway.store.snapshot import Snapshot
 
 MOST_STORIES = 50
 """Docks whose last attempt is looked into; each takes a few milliseconds."""
-_LATELY_MS = 24 * 3600 * 1000
-_LOOKED_AT = 2000
-"""Audit entries that are looked through for docks that were turned away, the latest."""
 Verdict = tuple[str, str | None]
 """What a dock's last attempt came to, and the command that helps (``gateway.operations.story``)."""
 
 
-def look_for(
-    config: Config,
-    data: Snapshot,
-    locks: list[Lock],
-    live: Live,
-    now: int,
-    verdicts: Mapping[str, Verdict] = MappingProxyType({}),
-) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the database says, all at one moment."""
+
+    data: Snapshot
+    locks: list[Lock]
+    live: Live
+    verdicts: Mapping[str, Verdict]
+    refusals: Sequence[story.Refusal]
+
+
+def facts(db: Db, now: int, overlay: Overlay | None = None) -> Facts:
+    """``overlay``: what a running gateway knows better."""
+    data = snapshot.load(db)
+    return Facts(
+        data, lockouts.get_all(db), look(db, now, overlay), _last_verdicts(db, data, now), story.refused_lately(db, now)
+    )
+
+
+def look_for(config: Config, found: Facts, now: int) -> list[Finding]:
     """All findings, the worst first. Reads the certificates' files: not for an event loop."""
+    data = found.data
     return ranked(
         [
             *of_listeners(config, now),
             *certificates.of_authorities(config, a_dock_came=_a_dock_came(data)),
             *certificates.of_issued(config, now),
             *of_access(data, now),
-            *of_docks(data, live, verdicts),
-            *of_accounts(data, locks, now),
+            *of_docks(data, found.live, found.verdicts),
+            *of_refusals(found.refusals),
+            *of_accounts(data, found.locks, now),
             *of_settings(config),
         ]
     )
@@ -60,23 +71,16 @@ def ranked(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: order.index(finding.severity))
 
 
-def last_verdicts(db: Db, data: Snapshot, now: int) -> dict[str, Verdict]:
-    """Of the docks that are not bound, by SN; and of those that are not even known, as their account is another's."""
+def _last_verdicts(db: Db, data: Snapshot, now: int) -> dict[str, Verdict]:
+    """Of the docks that are not bound, by SN."""
     waiting = [device for device in data.devices.values() if device.is_gateway and device.organization_id is None]
     latest = sorted(waiting, key=lambda device: device.last_seen_at, reverse=True)[:MOST_STORIES]
-    lately = audit.list_since(db, since=now - _LATELY_MS, limit=_LOOKED_AT)
-    unknown = {
-        str(entry.detail["dock"])
-        for entry in lately
-        if (entry.action, entry.outcome) == ("pin", "refused") and entry.detail.get("dock") not in data.devices
-    }
-    wanted = [*(device.sn for device in latest), *sorted(unknown)[:MOST_STORIES]]
-    told = {sn: story.of_dock(db, sn, now, limit=1) for sn in wanted}
+    told = {device.sn: story.of_dock(db, device.sn, now, limit=1) for device in latest}
     return {sn: (found[0]["verdict"], found[0]["hint"]) for sn, found in told.items() if found}
 
 
 def describe(findings: list[Finding]) -> dict[str, Any]:
-    """The keys are a promise. ``ok``: no dock is kept out."""
+    """The keys are a promise. ``ok``: no dock is kept out, and nobody gets in who must not."""
     ok = all(finding.severity is not Severity.ERROR for finding in findings)
     return {"ok": ok, "findings": [asdict(finding) for finding in findings]}
 
@@ -159,10 +163,13 @@ def of_docks(data: Snapshot, live: Live, verdicts: Mapping[str, Verdict] = Mappi
             fix = hint or f"dockgate dock show {dock.sn}"
         what = f"dock {dock.sn} stopped at step {step}: {why}; last seen {_seen(dock)}"
         yield Finding("dock_not_bound", Severity.WARNING, what, fix.replace("{sn}", dock.sn))
-    for sn in sorted(verdicts.keys() - data.devices.keys()):
-        why, hint = verdicts[sn]
-        what = f"dock {sn} came and was turned away: {why}"
-        yield Finding("dock_turned_away", Severity.WARNING, what, hint or f"dockgate audit list --dock {sn}")
+
+
+def of_refusals(refusals: Sequence[story.Refusal]) -> Iterator[Finding]:
+    """Who was sent away in the last hour: it may be a dock that is in no list."""
+    for refusal in refusals:
+        what = f"{refusal.who}{f' from {refusal.address}' if refusal.address else ''}: {refusal.what}"
+        yield Finding("refused_lately", Severity.WARNING, what, refusal.hint or "dockgate audit list --since 1h")
 
 
 def of_accounts(data: Snapshot, locks: list[Lock], now: int) -> Iterator[Finding]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from gateway.operations import reasons
 from gateway.operations.change import Db
 from gateway.operations.times import iso
-from gateway.store import audit
+from gateway.store import audit, refused
 from gateway.store.audit import Entry
 
 SHOWN = 5
@@ -27,54 +28,27 @@ QUIET_MS = 30_000
 _APART_MS = 10 * 60_000
 """Steps without a connection between them that are further apart are of two attempts."""
 
-_LOGIN = {
-    "unknown_account": ("there is no such account", "dockgate account list"),
-    "wrong_password": ("the password was wrong", "dockgate account passwd {target}"),
-    "disabled": ("the account is disabled", "dockgate account enable {target}"),
-    "locked_out": ("the account was locked after wrong passwords", "dockgate account unlock {target}"),
-    "certificate_mismatch": (
-        "the client certificate is of another account or dock",
-        "dockgate cert issue {target} --replace",
-    ),
-    "no_credentials": ("no account and password were sent", "dockgate card"),
-    "busy": ("the gateway was too busy to check the password", "dockgate status"),
-}
-_PIN = {
-    "has_other_sn": (
-        "the account is another dock's: give this one its own, or untie the account if the other dock is gone",
-        "dockgate account unpin {target}",
-    ),
-    "sn_taken": ("this dock has another account already", "dockgate account list"),
-    "sn_is_aircraft": ("this serial number is an aircraft's", "dockgate dock show {sn}"),
-    "sn_of_other_organization": (
-        "the dock is bound to another organization than the account's",
-        "dockgate dock show {sn}",
-    ),
-    "account_changed": ("the account was changed meanwhile", "dockgate account list"),
-    "unavailable": ("the database could not be written", "dockgate doctor"),
-}
-_BINDING = {
-    "code_unknown": ("no such binding code: mistyped, it may be (capitals count)", "dockgate card"),
-    "code_expired": ("the binding code has expired", "dockgate org code add {organization_id}"),
-    "code_used_up": ("the binding code has no use left", "dockgate org code add {organization_id}"),
-    "code_revoked": ("the binding code was revoked", "dockgate org code add {organization_id}"),
-    "code_for_other_dock": (
-        "the binding code is for another dock only",
-        "dockgate org code add {organization_id} --sn {sn}",
-    ),
-    "wrong_organization": (
-        "organization id and binding code do not belong together, or not to the dock's account",
-        "dockgate card",
-    ),
-    "bound_elsewhere": ("it is bound to another organization", "dockgate dock unbind {device}"),
-    "bad_model_key": ("its model key is not one (domain-type-sub_type)", "dockgate audit list --dock {sn}"),
-    "bad_sn": ("its serial number is not one", "dockgate audit list --dock {sn}"),
-    "not_yours": ("it hangs on another dock, or is one", "dockgate dock list"),
-}
-_LICENSE = (
-    "the license was given, and then the dock said nothing more: it does not accept it, most likely. App id, key and "
-    "license have to be of one app of the kind Cloud API"
-)
+REFUSALS_MS = 60 * 60_000
+_MOST_REFUSALS = 8
+_MOST_STRANGERS = 4
+
+
+class Refusal(NamedTuple):
+    """Who was sent away, from where (""), the dock if it is known which, what was refused and why, and the command that helps.
+
+    ``times``: how often in the last hour, as far as it is written. ``key``: what tells it from another, see ``key_of``.
+    ``is_known``: who it was is in a list here.
+    """
+
+    at: int
+    who: str
+    address: str
+    sn: str | None
+    what: str
+    hint: str | None
+    times: int = 1
+    key: tuple[str, str, str] = ("", "", "")
+    is_known: bool = True
 
 
 @dataclass(slots=True)
@@ -170,15 +144,59 @@ def verdict_of(attempt: Attempt, sn: str, now: int) -> tuple[str, str | None]:
             "it logged in and asked for nothing: what logged in is no dock, or its topics are refused",
             f"dockgate audit list --dock {shlex.quote(sn)}",
         )
-    refused = last if not last.ok else next(iter(_still_refused(attempt)), None)
-    if refused is not None:
-        return _refusal(refused, sn)
+    step = last if not last.ok else next(iter(_still_refused(attempt)), None)
+    if step is not None:
+        return _refusal(step, sn)
     return _so_far(attempt, last, sn, is_quiet=is_quiet)
 
 
-def refusal_of(entry: Entry) -> tuple[str, str | None] | None:
+def refused_lately(db: Db, now: int) -> list[Refusal]:
+    """Of the last hour. First docks and accounts that are known, the latest first, each once for each reason; then who is
+    at the door and in no list, each address once: strangers choose their names, and have as many as they like.
+    """
+    found = refused.since(db, now - REFUSALS_MS, known=_MOST_REFUSALS, others=_MOST_STRANGERS)
+    return [_refused(one.entry, one.times) if one.is_known else _strangers(one) for one in found]
+
+
+def key_of(action: str, target: str, reason: str, address: str, *, is_known: bool) -> tuple[str, str, str]:
+    """Of a refusal that is told as one: by its names if they are known here, else by the address that they came from."""
+    return (action, target, reason) if is_known else (action, address, "")
+
+
+def _refused(entry: Entry, times: int) -> Refusal:
+    what, hint = _refusal_of(entry) or ("it was refused", None)
+    dock = _text(entry.detail.get("dock")) or (None if entry.action in {"login", "tls"} else entry.target)
+    address = _text(entry.detail.get("address")) or ""
+    key = key_of(entry.action, entry.target, str(entry.detail.get("reason", "")), address, is_known=True)
+    return Refusal(entry.at, entry.target, address, dock, what, hint, times, key)
+
+
+def _strangers(found: refused.Refused) -> Refusal:
+    told = _refused(found.entry, found.times)
+    told = told._replace(key=key_of(found.entry.action, "", "", told.address, is_known=False), is_known=False)
+    if found.names == 1 or found.entry.action != "login":
+        return told
+    return told._replace(who=f"{found.names} names that are no accounts", what=f"the last: {told.what}")
+
+
+def of_stranger(db: Db, sn: str, now: int) -> tuple[str, str | None] | None:
+    """Why a dock that is in no list was sent away, if it was: its account is another's, or its login was refused, and it calls
+    itself by its SN. What it came to, and the command that helps.
+    """
+    told = of_dock(db, sn, now, limit=1)
+    if told and not told[0]["steps"][-1]["ok"]:
+        return told[0]["verdict"], told[0]["hint"]
+    for entry in reversed(audit.list_since(db, outcome="refused", limit=_LOOKED_AT)):
+        if entry.action == "login" and sn in {entry.target, entry.detail.get("client_id")}:
+            return _refusal_of(entry)
+    return None
+
+
+def _refusal_of(entry: Entry) -> tuple[str, str | None] | None:
     """Of an entry that tells of a refusal: what was refused and why, and the command that helps. None for all others."""
-    if entry.outcome != "refused" or entry.action not in {"login", "pin", "bind", "organization_get", "config"}:
+    if entry.outcome == "refused" and entry.action == "tls":
+        return f"no TLS: {_text(entry.detail.get('reason')) or 'refused'}", None
+    if entry.outcome != "refused" or entry.action not in refused.ACTIONS:
         return None
     dock = _text(entry.detail.get("dock")) or entry.target
     step = _step(entry, dock)
@@ -195,7 +213,7 @@ def _refusal(step: Step, sn: str) -> tuple[str, str | None]:
     if step.name == "config":
         return "there is no license to give: the dock disconnects", "dockgate license set --file license.json"
     entry = step.entry
-    table = {"login": _LOGIN, "pin": _PIN}.get(step.name, _BINDING)
+    table = {"login": reasons.LOGIN, "pin": reasons.PIN}.get(step.name, reasons.BINDING)
     why, hint = table.get(str(entry.detail.get("reason")), ("it was refused", "dockgate audit list --dock {sn}"))
     # Strangers have chosen some of these words, and somebody may paste the line into a shell
     words = {
@@ -214,7 +232,7 @@ def _so_far(attempt: Attempt, last: Step, sn: str, *, is_quiet: bool) -> tuple[s
     if not is_quiet:
         return "under way", None
     if last.name == "config":
-        return _LICENSE, "dockgate license show"
+        return reasons.LICENSE, "dockgate license show"
     if last.name == "bind_status":
         if last.entry.detail.get("bound"):
             return "it knows that it is bound, and has sent no telemetry since", f"dockgate dock show {shlex.quote(sn)}"
@@ -270,14 +288,16 @@ def _step(entry: Entry, sn: str) -> Step | None:
     ok, detail = entry.outcome == "ok", entry.detail
     reason = str(detail.get("reason", ""))
     if entry.action == "login" and not ok:
-        why = _LOGIN.get(reason, ("refused", ""))[0]
+        why = reasons.LOGIN.get(reason, ("refused", ""))[0]
         return Step(entry.at, "login", ok=False, what=f"login as {entry.target} refused: {why}", entry=entry)
     if entry.action == "pin" and not ok:
-        why = _PIN.get(reason, (f"refused ({reason})", ""))[0]
+        why = reasons.PIN.get(reason, (f"refused ({reason})", ""))[0]
         return Step(entry.at, "pin", ok=False, what=f"used the account {entry.target}: {why}", entry=entry)
     if entry.action == "bind":
         device = "the dock" if entry.target == sn else entry.target
-        what = f"bind {device}: " + (_bound(detail) if ok else _BINDING.get(reason, (f"refused ({reason})", ""))[0])
+        what = f"bind {device}: " + (
+            _bound(detail) if ok else reasons.BINDING.get(reason, (f"refused ({reason})", ""))[0]
+        )
         return Step(entry.at, "bind", ok=ok, what=what, entry=entry)
     if entry.target != sn:
         return None
@@ -288,7 +308,7 @@ def _step(entry: Entry, sn: str) -> Step | None:
         "bind_status": f"asked whether it is bound: {'yes' if detail.get('bound') else 'no'}",
         "organization_get": (
             f"asked for organization {detail.get('organization_id') or '-'}: "
-            + ("shown" if ok else _BINDING.get(reason, (f"refused ({reason})", ""))[0])
+            + ("shown" if ok else reasons.BINDING.get(reason, (f"refused ({reason})", ""))[0])
         ),
         "update_topo": f"said which aircraft it has: {_aircraft(detail)}",
         "online": "sends telemetry",

@@ -48,6 +48,11 @@ def iso(at: int | None) -> str | None:
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def shown_shortly(value: str | None) -> str:
+    """As ``shown``, to the minute: for tables."""
+    return shown(value)[: len("2026-05-01 12:00")]
+
+
 def shown(value: str | None) -> str:
     """What people are shown of ``iso``'s text: this machine's time, to the second."""
     if value is None:

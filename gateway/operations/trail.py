@@ -19,12 +19,12 @@ def entries(
 
 
 def turn_back(
-    db: Db, *, since: int | None, dock: str | None, before: int | None, limit: int
+    db: Db, *, since: int | None, dock: str | None, before: int | None, limit: int, outcome: str | None = None
 ) -> tuple[list[dict[str, Any]], int | None]:
     """The last ``limit`` entries before the one with the id ``before``, newest first, and what to give for those before them; None:
     there are none.
     """
-    found = audit.list_since(db, since=since, dock=dock, limit=limit + 1, before_id=before)
+    found = audit.list_since(db, since=since, dock=dock, outcome=outcome, limit=limit + 1, before_id=before)
     shown = found[-limit:]
     return [describe(entry) for entry in reversed(shown)], shown[0].id if len(found) > limit else None
 

@@ -188,6 +188,11 @@ class Unbound(Answer):
     unbound: list[str]
 
 
+class Disconnected(Answer):
+    sn: str
+    connections: int = Field(description="How many were ended; it may come back.")
+
+
 class Forgotten(Answer):
     sn: str
     forgotten: bool
@@ -299,6 +304,26 @@ class Soundness(Answer):
     newest_version: int
     problems: list[str]
     foreign: list[str]
+
+
+class ListedToken(Answer):
+    """Of a token everything but itself."""
+
+    name: str
+    scope: Literal["read", "write"]
+    state: Literal["usable", "expired", "revoked"]
+    created_at: Moment
+    created_by: str
+    expires_at: Moment | None
+    revoked_at: Moment | None
+    last_used_at: Moment | None
+
+
+class ListedOperator(Answer):
+    operator: str
+    created_at: Moment
+    changed_at: Moment
+    last_login_at: Moment | None
 
 
 class Caller(Answer):

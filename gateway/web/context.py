@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from gateway.config import Config, Problem
     from gateway.runtime import Runtime
     from gateway.web.limits import Buckets
+    from gateway.web.refusals import Refusals
     from gateway.web.requests import RequestLog
     from gateway.web.sessions import Sessions
     from gateway.web.streams import Channel
+    from gateway.web.tail import Tail
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +48,9 @@ class Context:
     callers: Buckets
     addresses: Buckets
     events: Channel
+    audit: Tail
     requests: RequestLog
+    refusals: Refusals
     catching_up: CatchUp
     check: Callable[[Config, int], list[Problem]]
     worker: Executor

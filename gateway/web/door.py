@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -20,6 +21,8 @@ from gateway import logs
 from gateway.broker.tls import server_context
 from gateway.config import ListenerSettings
 from gateway.errors import ConfigError
+from gateway.web import guard
+from gateway.web.errors import HttpError, UnreadableError, respond
 from gateway.web.limits import Buckets
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ STALLED_S = 30.0
 _KEEP_ALIVE_S = 30
 # The states of uvicorn's parser in which an answer may begin.
 _MAY_ANSWER = frozenset({"IDLE", "SEND_RESPONSE"})
+_BAD_REQUEST = f"{HTTPStatus.BAD_REQUEST.value} {HTTPStatus.BAD_REQUEST.phrase}"
 _HEAD_BYTES = 32 * 1024
 # What is still being answered when the gateway stops.
 _GRACE_S = 3.0
@@ -201,6 +205,10 @@ class Door:
         except OSError:  # ssl.SSLError and a handshake's time limit are some: strangers' mistakes
             self._metrics.refused.add("tls_failed")
 
+    def unreadable(self, error: HttpError) -> None:
+        self._metrics.refused.add(error.code)
+        self._metrics.requests.add("other", str(error.status))
+
     def counted(self) -> None:
         self._metrics.connections = len(self.all)
 
@@ -229,18 +237,27 @@ class Connection(H11Protocol):
         if self._is_idle:
             self._door.idle[self] = None
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """A request's body can turn out to be broken while the app is at its answer, or has given it: then nothing more can be
-        said, and what the app still says is for nobody. uvicorn would say both, and fail over the second.
+        said, and what the app still says is for nobody. uvicorn would say both, and fail over the second; and as plain text,
+        without the headers that every answer has.
         """
         cycle = cast("Any", self.cycle)
         if not self._is_idle:
             cycle.disconnected = True
             cycle.message_event.set()
         if self.conn.our_state.__name__ in _MAY_ANSWER:
-            super().send_400_response(msg)
+            self._refuse(UnreadableError())
         else:
             self.transport.close()
+
+    def _refuse(self, error: HttpError) -> None:
+        self._door.unreadable(error)
+        answer = respond(error)
+        told = guard.headers_of(is_https=self.scheme == "https") | dict(answer.headers)
+        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        self.transport.write(f"HTTP/1.1 {_BAD_REQUEST}\r\n{head}\r\n".encode("latin-1") + bytes(answer.body))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.all.discard(self)

@@ -29,6 +29,16 @@ class HttpError(DockgateError):
     headers: Mapping[str, str] = {}
 
 
+class UnreadableError(HttpError):
+    """What never becomes a request: its first line or a header is none, or it has two hosts (RFC 9112, 3.2)."""
+
+    code = "bad_request"
+    headers = {"Connection": "close"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__("this is no HTTP request that can be read")
+
+
 class UnauthorizedError(HttpError):
     """One text for every cause: unknown, altered, expired and revoked look the same (docs/cases.md 20)."""
 

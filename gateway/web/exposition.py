@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -23,11 +23,14 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 import gateway
-from gateway import pki
+from gateway import pki, results
 from gateway.broker.connection import State
-from gateway.errors import DockgateError
+from gateway.errors import DatabaseError, DockgateError
+from gateway.methods import METHODS, STATUS_METHODS
 from gateway.metrics import PREFIX, Sample
 from gateway.model import AccessStep
+from gateway.refusals import Reason
+from gateway.results import Result
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -57,6 +60,40 @@ BESIDES = (
 _TEXTS = {name: text for name, _, _, text in BESIDES}
 
 
+# With what a counter can have as labels it begins at 0: increase() sees nothing of a series that begins with its first event
+# (https://prometheus.io/docs/practices/instrumentation, "Avoid missing metrics").
+_PINS = (
+    Reason.ACCOUNT_CHANGED, Reason.NOT_A_DOCK, Reason.BAD_SN, Reason.HAS_OTHER_SN, Reason.SN_TAKEN, Reason.SN_IS_AIRCRAFT,
+    Reason.SN_OF_OTHER_ORGANIZATION, Reason.UNAVAILABLE,
+)  # fmt: skip
+_EXPECTED: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    f"{PREFIX}_logins_refused_total": tuple((reason.value,) for reason in Reason if reason not in _PINS),
+    f"{PREFIX}_logins_pins_refused_total": tuple((reason.value,) for reason in (*_PINS, Reason.UNKNOWN_ACCOUNT)),
+    f"{PREFIX}_logins_locked_total": (("pair",), ("address",), ("operator",)),
+    f"{PREFIX}_messages_dropped_total": (("slow_reader",), ("packet_too_large",), ("retained_limit",)),
+    f"{PREFIX}_database_failures_total": (
+        (DatabaseError.code,),
+        *((kind.code,) for kind in DatabaseError.__subclasses__()),
+    ),
+}
+# Beside what each method can be answered with.
+_REFUSALS: Mapping[str, tuple[Result, ...]] = {
+    "config": (Result.LICENSE_MISSING,),
+    "airport_organization_bind": (Result.ORGANIZATION_UNAVAILABLE, Result.BOUND_ELSEWHERE),
+}
+
+
+def expected(config: Config) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """By name of a counter the labels that it has from the start on."""
+    numbers = config.dockgate.requests.result_codes
+    answered = {
+        (method, str(results.number(name, numbers)))
+        for method in (*METHODS, *STATUS_METHODS)
+        for name in (Result.OK, Result.ILLEGAL_ARGUMENT, results.failure_of(method), *_REFUSALS.get(method, ()))
+    }
+    return {**_EXPECTED, f"{PREFIX}_requests_answered_total": tuple(sorted(answered))}
+
+
 def text(context: Context, accept: str, now: int, taken: list[Metric]) -> tuple[bytes, str]:
     """The text, and its media type, for a client that accepts ``accept``. Blocks: reads certificates and /proc."""
     registry = CollectorRegistry()
@@ -69,7 +106,8 @@ def text(context: Context, accept: str, now: int, taken: list[Metric]) -> tuple[
 def take(context: Context) -> list[Metric]:
     """Everything that only the event loop may look at."""
     metrics = context.runtime.services.metrics
-    return [*(_family(sample) for sample in metrics.samples()), *_of_the_gateway(context)]
+    zeros = expected(context.config)
+    return [*(_family(sample, zeros.get(sample.name, ())) for sample in metrics.samples()), *_of_the_gateway(context)]
 
 
 class _Taken(Collector):
@@ -80,7 +118,7 @@ class _Taken(Collector):
         return self._families
 
 
-def _family(sample: Sample) -> Metric:
+def _family(sample: Sample, zeros: tuple[tuple[str, ...], ...]) -> Metric:
     if sample.kind == "histogram":
         histograms = HistogramMetricFamily(sample.name, sample.help, labels=sample.label_names)
         for labels, one in sample.histograms.items():
@@ -90,7 +128,7 @@ def _family(sample: Sample) -> Metric:
         return histograms
     kind = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
     family = kind(sample.name, sample.help, labels=sample.label_names)
-    for labels, value in sample.values.items():
+    for labels, value in {**dict.fromkeys(zeros, 0), **sample.values}.items():
         family.add_metric(labels, value)
     return family
 

@@ -47,7 +47,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-_HSTS = "max-age=31536000"
+_HSTS = ("strict-transport-security", "max-age=31536000")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROXY_TRACES = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
@@ -138,12 +138,15 @@ class _Answer:
             self.status = message["status"]
             message.setdefault("headers", [])
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in headers_of(is_https=self._is_https).items():
                 headers.setdefault(name, value)
-            headers.setdefault("date", formatdate(time.time(), usegmt=True))
-            if self._is_https:
-                headers.setdefault("strict-transport-security", _HSTS)
         await self._send(message)
+
+
+def headers_of(*, is_https: bool) -> dict[str, str]:
+    """What every answer has that says nothing else."""
+    found = {**_HEADERS, "date": formatdate(time.time(), usegmt=True)}
+    return found | dict([_HSTS]) if is_https else found
 
 
 async def body_of(receive: Receive) -> bytes:

@@ -29,9 +29,11 @@ from gateway.web.context import CatchUp, Context
 from gateway.web.door import Door
 from gateway.web.errors import HttpError
 from gateway.web.limits import Buckets
+from gateway.web.refusals import Refusals
 from gateway.web.requests import RequestLog, rendered
 from gateway.web.sessions import Sessions
 from gateway.web.streams import Channel
+from gateway.web.tail import Tail
 
 if TYPE_CHECKING:
     from gateway.broker.broker import GatewayBroker
@@ -67,7 +69,9 @@ class Admin:
             callers=Buckets(settings.requests_per_second, clock=clock),
             addresses=Buckets(settings.requests_per_second, clock=clock),
             events=Channel(metrics),
+            audit=Tail(services.store, metrics),
             requests=RequestLog(Channel(metrics, rendered)),
+            refusals=Refusals(lambda name: services.directory.account(name) is not None),
             catching_up=CatchUp(runtime),
             check=check,
             worker=self._worker,
@@ -94,7 +98,10 @@ class Admin:
         spawn = self._runtime.services.tasks.spawn
         self.door.open()
         self._unlisten = [
+            # first: a page that is told of an event asks at once what was refused
+            self._runtime.services.events.listen(self.context.refusals.note),
             self._runtime.services.events.listen(self.context.events.tell),
+            self._runtime.services.events.listen(self._samples.note),
             self._runtime.dispatcher.listen(self.context.requests.note),
         ]
         self._tasks = [
@@ -121,6 +128,7 @@ class Admin:
         for task in self._tasks:
             task.cancel()
         self.context.events.close()
+        self.context.audit.close()
         self.context.requests.channel.close()
         await self.door.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -177,6 +185,8 @@ class Admin:
 
     async def _openapi(self, request: Request) -> Response:
         request.scope[guard.ROUTE] = f"{declarations.PREFIX}/openapi.json"
+        if not await self._may_look(request):
+            await caller_of(self.context, request, scope=Scope.READ)
         return Response(_document(), media_type=_JSON)
 
     async def _may_look(self, request: Request) -> bool:

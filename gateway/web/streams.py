@@ -26,7 +26,8 @@ MOST_WAITING = 1000
 KEPT = 512
 # Proxies and browsers give up a connection that is silent for longer; a token that is revoked ends with it.
 BEAT_S = 10.0
-_RETRY_MS = 2000
+BEGIN = b"retry: 2000\n\n"
+BEAT = b": still here\n\n"
 
 
 class Happening(NamedTuple):
@@ -87,7 +88,9 @@ class Channel:
             for happening in self._latest:
                 if known is not None and happening.number > known:
                     reader.take(happening)
-            yield f"retry: {_RETRY_MS}\n\n".encode()
+            yield BEGIN
+            time = asyncio.get_running_loop().time
+            asked_at = time()
             while not (reader.is_over or self._is_closed):
                 happenings, lost = await reader.next(BEAT_S)
                 if lost:
@@ -95,10 +98,13 @@ class Channel:
                 for happening in happenings:
                     data = self._render(happening.fact)
                     yield b"id: %s-%d\ndata: %s\n\n" % (self._run.encode(), happening.number, data)
-                if not happenings and not reader.is_over:
+                is_silent = not happenings and not reader.is_over
+                if is_silent or time() - asked_at >= BEAT_S:  # where much happens, there is no silence to ask in
                     if not await may_go_on():
                         return
-                    yield b": still here\n\n"
+                    asked_at = time()
+                if is_silent:
+                    yield BEAT
         finally:
             self._readers.discard(reader)
             self._metrics.streams -= 1

@@ -25,6 +25,7 @@ Title = Annotated[str, _text(1, 128)]
 Password = Annotated[str, _text(8, 1024)]
 LicenseText = Annotated[str, _text(1, 16_384)]
 Role = Literal["dock", "service", "observer"]
+Step = Literal["seen", "connected", "licensed", "bound", "online"]
 
 
 class Wish(BaseModel):
@@ -112,6 +113,7 @@ class OfDocks(Wish):
     organization_id: str | None = Field(None, description="Only docks of this organization.")
     unbound: Flag = Field(default=False, description="Only docks that no organization has.")
     online: Flag = Field(default=False, description="Only docks that are online.")
+    step: Step | None = Field(None, description="Only docks that have come this far, and no further.")
     after: str | None = Field(None, description="Only those after this SN, in the order of the list.")
     limit: QueryNumber = Field(100_000, ge=1, le=100_000, description="The first so many.")
 
@@ -143,6 +145,11 @@ class OfAudit(Wish):
 class OfCard(Wish):
     account: str | None = Field(None, description="The dock's account; else the first one.")
     organization_id: str | None = Field(None, description="The organization to bind to; else the account's.")
+
+
+class OfTail(Wish):
+    dock: str | None = Field(None, description="Only what concerns this dock.")
+    lines: QueryNumber = Field(0, ge=0, le=1000, description="Begin with the newest so many.")
 
 
 class OfStream(Wish):

@@ -116,6 +116,17 @@ async def test_requests_are_shown_as_they_come(page: Page, desk: Desk) -> None:
     assert await rows.count() == shown
 
 
+async def test_a_refused_bind_is_red_among_the_requests(page: Page, desk: Desk) -> None:
+    """Though its reply says result 0."""
+    profile = await aside(desk.profile, 17)
+    await page.goto("/requests")
+    await expect(page.locator("[data-live-state]")).to_have_text("up to date")
+    assert (await aside(run_dock, desk.target, profile, misbehaviour="wrong-code")).ok
+    cell = page.locator("tbody tr").filter(has_text="airport_organization_bind").locator("td").nth(3)
+    await expect(cell).to_have_text("210230", timeout=SOON_MS)
+    await expect(cell).to_have_class("refused")
+
+
 async def test_who_marks_a_text_keeps_it(page: Page, desk: Desk) -> None:
     await expect(page.locator("[data-live-state]")).to_have_text("up to date")
     profile = await aside(desk.profile, 16, callsign="")

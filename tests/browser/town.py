@@ -71,6 +71,7 @@ def pages(desk: Desk, town: Town) -> dict[str, str]:
         "unbind": f"/docks/{sn}/unbind",
         "rename": f"/docks/{sn}/rename",
         "disconnect": f"/docks/{sn}/disconnect",
+        "disable": f"/docks/{sn}/disable",
         "forget": f"/docks/{town.refused.sn}/forget",
         "accounts": "/accounts",
         "account": f"/accounts/show?{account}",

@@ -31,6 +31,8 @@ def _some(db: Db, now: int, wish: wishes.OfDocks, overlay: Overlay) -> list[dict
         online=wish.online,
         overlay=overlay,
     )
+    if wish.step is not None:
+        found = [dock for dock in found if dock["access_step"] == wish.step]
     first = 0
     if wish.after is not None:
         first = next((place for place, dock in enumerate(found, start=1) if dock["sn"] == wish.after), None) or 0
@@ -77,6 +79,21 @@ async def rename(call: Call, wish: wishes.CallsignWish) -> dict[str, Any]:
 )
 async def unbind(call: Call) -> dict[str, Any]:
     return await call.change(lambda change: docks.unbind(change, call.path["sn"]))
+
+
+@endpoints.add(
+    "POST",
+    "/docks/{sn}/disconnect",
+    "End its connections; it may come back at once",
+    gives=answers.Disconnected,
+    errors=(404,),
+)
+async def disconnect(call: Call) -> dict[str, Any]:
+    sn, broker = call.path["sn"], call.context.broker
+    if not broker.connections_of(sn):
+        await call.read(devices.get, sn)
+    await call.change(lambda change: docks.disconnect(change, sn))
+    return {"sn": sn, "connections": broker.kick(sn)}
 
 
 @endpoints.add("DELETE", "/docks/{sn}", "Forget a device that is not bound", gives=answers.Forgotten, errors=(404, 409))

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.operations import configuration, findings, soundness, trail
+from gateway.operations import configuration, findings, operators, soundness, tokens, trail
 from gateway.operations.card import invitation, place
-from gateway.operations.change import Db
-from gateway.operations.findings import Verdict
-from gateway.operations.live import Live, Overlay, look
 from gateway.operations.status import glance
 from gateway.operations.times import iso, since
-from gateway.store import checks, lockouts, snapshot
-from gateway.store.lockouts import Lock
-from gateway.store.snapshot import Snapshot
+from gateway.store import checks
 from gateway.web import answers, wishes
 from gateway.web.api.organizations import hidden
 from gateway.web.declarations import Call, Endpoints
@@ -50,14 +45,9 @@ async def card(call: Call, wish: wishes.OfCard) -> dict[str, Any]:
 async def doctor(call: Call) -> dict[str, Any]:
     """What concerns docks; this machine's part (ports, disk, clock, files) is for the command line."""
     now = call.context.now
-    data, locks, live, verdicts = await call.read(_facts, now, call.context.overlay())
-    found = await call.context.at_leisure(findings.look_for, call.context.config, data, locks, live, now, verdicts)
+    facts = await call.read(findings.facts, now, call.context.overlay())
+    found = await call.context.at_leisure(findings.look_for, call.context.config, facts, now)
     return findings.describe(findings.ranked(found))
-
-
-def _facts(db: Db, now: int, overlay: Overlay) -> tuple[Snapshot, list[Lock], Live, dict[str, Verdict]]:
-    data = snapshot.load(db)
-    return data, lockouts.get_all(db), look(db, now, overlay), findings.last_verdicts(db, data, now)
 
 
 @endpoints.add("GET", "/check", "What is wrong with the configuration that is in use", gives=answers.Mistakes)
@@ -70,6 +60,16 @@ async def check(call: Call) -> dict[str, Any]:
 @endpoints.add("GET", "/database", "Whether the database is sound; all of it is read", gives=answers.Soundness)
 async def database(call: Call) -> dict[str, Any]:
     return soundness.describe(await call.context.at_leisure(checks.inspect, call.context.runtime.services.store.path))
+
+
+@endpoints.add("GET", "/tokens", "All tokens, expired and revoked ones too", gives=list[answers.ListedToken])
+async def every_token(call: Call) -> list[dict[str, Any]]:
+    return await call.read(tokens.every, call.context.now)
+
+
+@endpoints.add("GET", "/operators", "Who may log in to the console", gives=list[answers.ListedOperator])
+async def every_operator(call: Call) -> list[dict[str, Any]]:
+    return await call.read(operators.every)
 
 
 @endpoints.add("GET", "/audit", "The audit trail, oldest first", takes=wishes.OfAudit, gives=list[answers.Entry])

@@ -5,6 +5,7 @@ All is looked up in the reader's thread, one page of docks at a time; stories ar
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,11 @@ from gateway.operations import docks, organizations, story
 from gateway.operations.change import Db
 from gateway.operations.live import Overlay
 from gateway.operations.times import iso
-from gateway.store import audit
 from gateway.web.console.forms import query_of
-from gateway.web.console.pages import Console
+from gateway.web.console.pages import Console, quoted
 from gateway.web.declarations import Call
 
 PER_PAGE = 50
-# Refusals at the door, of the last hour and so many of them: who stands before it is not always a dock that is known.
-_REFUSALS_MS = 60 * 60_000
-_MOST_REFUSALS = 8
-_LOOKED_AT = 500
 _STEPS = tuple(step.value for step in AccessStep)
 
 # Where in the console the mending command has its page.
@@ -39,6 +35,8 @@ _PLACES = (
     ("dockgate dock list", "/", "Docks"),
     ("dockgate status", "/health", "Health"),
 )
+
+_NAMES_ONE = 4  # dockgate account VERB NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def look(db: Db, now: int, overlay: Overlay, wish: Wish) -> dict[str, Any]:
         "page_number": page,
         "pages": pages,
         "organizations": organizations.every(db, now),
-        "refusals": refusals(db, now),
+        "refusals": story.refused_lately(db, now),
     }
 
 
@@ -112,35 +110,29 @@ def _trouble(db: Db, dock: dict[str, Any], now: int) -> dict[str, str] | None:
     return mended(verdict, told[0]["hint"])
 
 
-def mended(what: str, hint: str | None) -> dict[str, str]:
-    """``command`` and the page that does the same, "" without."""
+def mended(what: str, hint: str | None, *, is_known: bool = True) -> dict[str, str]:
+    """``command`` and the page that does the same, "" without: an account's own, if the command names one that ``is_known``."""
     command = hint or ""
     place, name = next(((to, name) for start, to, name in _PLACES if command.startswith(start)), ("", ""))
+    words = shlex.split(command)
+    if is_known and words[:2] == ["dockgate", "account"] and len(words) == _NAMES_ONE:
+        place, name = f"/accounts/show?name={quoted(words[-1])}", f"Account {words[-1]}"
     return {"what": what, "command": command, "place": place, "name": name}
 
 
-def refusals(db: Db, now: int) -> list[dict[str, Any]]:
-    """Who was sent away lately, the latest first, each once for each reason."""
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for entry in reversed(audit.list_since(db, since=now - _REFUSALS_MS, limit=_LOOKED_AT)):
-        told = story.refusal_of(entry)
-        key = (entry.action, entry.target, str(entry.detail.get("reason", "")))
-        if told is None or key in found:
-            continue
-        dock = entry.detail.get("dock")
-        found[key] = {
-            "at": iso(entry.at),
-            "who": entry.target,
-            "sn": dock if isinstance(dock, str) else None if entry.action == "login" else entry.target,
-            "address": entry.detail.get("address") or "",
-            **mended(*told),
-        }
-        if len(found) == _MOST_REFUSALS:
-            break
-    return list(found.values())
+def _refusal(refusal: story.Refusal) -> dict[str, Any]:
+    told = {
+        "at": iso(refusal.at),
+        "who": refusal.who,
+        "sn": refusal.sn,
+        "address": refusal.address,
+        "times": refusal.times,
+    }
+    return {**told, **mended(refusal.what, refusal.hint, is_known=refusal.is_known)}
 
 
 async def board(console: Console, call: Call) -> Response:
-    wish = wish_of(call)
-    found = await call.read(look, call.context.now, call.context.overlay(), wish)
+    wish, now = wish_of(call), call.context.now
+    found = await call.read(look, now, call.context.overlay(), wish)
+    found["refusals"] = [_refusal(call.context.refusals.later(each, now)) for each in found["refusals"]]
     return console.page("board", call, wish=wish, **found)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from gateway.operations import docks
+from gateway.errors import ConflictError
+from gateway.operations import accounts, docks
 from gateway.operations.change import Db
 from gateway.operations.live import Overlay
 from gateway.web.console.board import mended
@@ -19,6 +20,7 @@ from gateway.web.console.pages import Console, quoted
 from gateway.web.declarations import Call
 
 if TYPE_CHECKING:
+    from gateway.model import Account
     from gateway.web.context import Context
 
 _SN = "sn"
@@ -31,7 +33,8 @@ def address_of(sn: str) -> str:
 async def device(console: Console, call: Call) -> Response:
     sn = call.path[_SN]
     found = await call.read(_look, sn, call.context.now, call.context.overlay())
-    found["account"] = call.context.runtime.services.directory.account_pinned_to(sn)
+    account = _account_of(call)
+    found["account"], found["is_disabled"] = account and account.name, account is not None and not account.enabled
     for attempt in found["attempts"]:
         attempt["mend"] = mended(attempt["verdict"], attempt["hint"])
     asked = call.context.requests.of(sn)
@@ -134,12 +137,54 @@ async def _tell_kick(call: Call) -> Told:
 
 async def _kick(call: Call, _values: Values) -> Done:
     sn = call.path[_SN]
-    await call.change(lambda change: change.audit("dock.disconnect", sn))
+    await call.change(lambda change: docks.disconnect(change, sn))
     number = call.context.broker.kick(sn)
     return Done(address_of(sn), f"Connections ended: {number}")
 
 
+def _account_of(call: Call) -> Account | None:
+    directory = call.context.runtime.services.directory
+    name = directory.account_pinned_to(call.path[_SN])
+    return None if name is None else directory.account(name)
+
+
+def _name_of(call: Call) -> str:
+    account = _account_of(call)
+    if account is None:
+        raise ConflictError(f"no account is the one of {call.path[_SN]}", hint="dockgate account list")
+    return account.name
+
+
+async def _tell_disable(call: Call) -> Told:
+    sn, name = call.path[_SN], _name_of(call)
+    return Told(
+        f"Disable {sn}?",
+        address_of(sn),
+        f"Its account {name} is disabled: its connections end at once, and it can't log in until it is enabled again. What is "
+        "bound stays bound.",
+    )
+
+
+async def _disable(call: Call, _values: Values) -> Done:
+    sn, name = call.path[_SN], _name_of(call)
+    await call.change(lambda change: accounts.switch(change, name, enabled=False))
+    return Done(address_of(sn), f"{sn} is kept out: its account {name} is disabled")
+
+
+async def _tell_enable(call: Call) -> Told:
+    sn, name = call.path[_SN], _name_of(call)
+    return Told(f"Enable {sn}?", address_of(sn), f"Its account {name} may log in again.")
+
+
+async def _enable(call: Call, _values: Values) -> Done:
+    sn, name = call.path[_SN], _name_of(call)
+    await call.change(lambda change: accounts.switch(change, name, enabled=True))
+    return Done(address_of(sn), f"{sn} may log in again with its account {name}")
+
+
 DEEDS = (
+    Deed(path="/docks/{sn}/disable", button="Disable", tell=_tell_disable, do=_disable, hurts=True),
+    Deed(path="/docks/{sn}/enable", button="Enable", tell=_tell_enable, do=_enable),
     Deed(path="/docks/{sn}/unbind", button="Unbind", tell=_tell_unbind, do=_unbind, hurts=True),
     Deed(path="/docks/{sn}/forget", button="Forget", tell=_tell_forget, do=_forget, hurts=True),
     Deed(path="/docks/{sn}/disconnect", button="Disconnect", tell=_tell_kick, do=_kick, hurts=True),

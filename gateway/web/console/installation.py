@@ -11,10 +11,10 @@ from starlette.responses import Response
 from gateway.operations import findings, issued, operators, tokens, trail
 from gateway.operations.card import invitation, missing_of, place
 from gateway.operations.change import Db
-from gateway.operations.live import Live, Overlay, look
+from gateway.operations.live import Overlay
 from gateway.operations.status import describe as described
 from gateway.operations.times import since
-from gateway.store import devices, lockouts, snapshot
+from gateway.store import devices
 from gateway.web import health
 from gateway.web.console.charts import Chart, chart
 from gateway.web.console.forms import Deed, Done, Field, Told, Values, query_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _AUDIT_LINES = 200
 _AUDIT_MOST = 2000
+_OUTCOMES = ("ok", "refused", "locked")
 _ID_DIGITS = 19  # of SQLite's largest integer
 
 
@@ -95,13 +96,17 @@ async def audit(console: Console, call: Call) -> Response:
     asked = query_of(call, "before")
     before = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < _ID_DIGITS else None
     limit = _AUDIT_MOST if text else _AUDIT_LINES
-    found, older = await call.read(trail.turn_back, since=start, dock=dock or None, before=before, limit=limit)
+    outcome = query_of(call, "outcome") if query_of(call, "outcome") in _OUTCOMES else ""
+    found, older = await call.read(
+        trail.turn_back, since=start, dock=dock or None, before=before, limit=limit, outcome=outcome or None
+    )
     wanted = text.casefold()
     entries = [_line(entry) for entry in found]
     if wanted:
         entries = [entry for entry in entries if any(wanted in str(word).casefold() for word in entry.values())]
-    filters = {"q": text, "dock": dock, "since": span}
-    return console.page("audit", call, entries=entries, filters=filters, before=before, older=older, looked_at=limit)
+    filters = {"q": text, "dock": dock, "since": span, "outcome": outcome}
+    shown = {"entries": entries, "filters": filters, "outcomes": _OUTCOMES, "looked_at": limit}
+    return console.page("audit", call, before=before, older=older, **shown)
 
 
 def _line(entry: dict[str, Any]) -> dict[str, Any]:
@@ -122,8 +127,8 @@ def health_page(samples: Samples, integrity: Integrity) -> Callable[[Console, Ca
     async def page(console: Console, call: Call) -> Response:
         context = call.context
         ready = await health.readiness(context, integrity)
-        data, locks, live, verdicts, status = await call.read(_facts, context.now, context.overlay())
-        found = await context.at_leisure(findings.look_for, context.config, data, locks, live, context.now, verdicts)
+        facts, status = await call.read(_facts, context.now, context.overlay())
+        found = await context.at_leisure(findings.look_for, context.config, facts, context.now)
         told = findings.describe(findings.ranked(found))
         return console.page(
             "health", call, ready=ready, findings=told["findings"], since_start=status, charts=_charts(samples)
@@ -132,17 +137,16 @@ def health_page(samples: Samples, integrity: Integrity) -> Callable[[Console, Ca
     return page
 
 
-def _facts(db: Db, now: int, overlay: Overlay) -> tuple[Any, Any, Live, Any, dict[str, Any]]:
-    data = snapshot.load(db)
-    live = look(db, now, overlay)
-    status = described(devices.list_all(db), live)
-    return data, lockouts.get_all(db), live, findings.last_verdicts(db, data, now), status
+def _facts(db: Db, now: int, overlay: Overlay) -> tuple[findings.Facts, dict[str, Any]]:
+    facts = findings.facts(db, now, overlay)
+    return facts, described(devices.list_all(db), facts.live)
 
 
 def _charts(samples: Samples) -> list[Chart]:
     wanted = (
         ("connections", "Connections", "open"),
-        ("access_rate", "Logins", "a second"),
+        ("accesses", "Accesses", "completed a minute"),
+        ("login_rate", "Logins", "a second"),
         ("reply_ms", "Request to reply", "ms on average"),
         ("message_rate", "Messages in and out", "a second"),
         ("delay_ms", "Delay of the event loop", "ms on average"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from gateway.metrics import Metrics
@@ -14,10 +15,11 @@ KEPT = 360
 
 
 class Sample(NamedTuple):
-    """Over the last interval: ``…_rate`` a second, ``reply_ms`` and ``delay_ms`` on average."""
+    """Over the last interval: ``accesses`` a minute, ``…_rate`` a second, ``reply_ms`` and ``delay_ms`` on average."""
 
     connections: int
-    access_rate: float
+    accesses: float
+    login_rate: float
     reply_ms: float
     message_rate: float
     delay_ms: float
@@ -25,6 +27,7 @@ class Sample(NamedTuple):
 
 class _Totals(NamedTuple):
     accesses: int
+    logins: int
     replies: int
     reply_s: float
     messages: int
@@ -35,6 +38,7 @@ class _Totals(NamedTuple):
 class Samples:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._accesses = 0
         self._kept: deque[Sample] = deque(maxlen=KEPT)
 
     def __len__(self) -> int:
@@ -44,6 +48,11 @@ class Samples:
         """One of the fields of ``Sample``, oldest first."""
         place = Sample._fields.index(name)
         return [sample[place] for sample in self._kept]
+
+    def note(self, sn: str | None, event: Mapping[str, Any]) -> None:
+        """For ``EventSink.listen``. A dock that has gone online has its access behind it, and whatever it needed for that."""
+        if event["event"] == "online" and event["device_sn"] == sn:
+            self._accesses += 1
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -60,7 +69,8 @@ class Samples:
         self._kept.append(
             Sample(
                 connections=self._metrics.connections.open,
-                access_rate=(now.accesses - before.accesses) / passed_s,
+                accesses=60 * (now.accesses - before.accesses) / passed_s,
+                login_rate=(now.logins - before.logins) / passed_s,
                 reply_ms=1000 * (now.reply_s - before.reply_s) / replies if replies else 0.0,
                 message_rate=(now.messages - before.messages) / passed_s,
                 delay_ms=1000 * (now.late_s - before.late_s) / looks if looks else 0.0,
@@ -72,7 +82,8 @@ class Samples:
         replies = metrics.requests.seconds.values.values()
         delay = metrics.loop.delay
         return _Totals(
-            accesses=metrics.logins.accepted,
+            accesses=self._accesses,
+            logins=metrics.logins.accepted,
             replies=sum(histogram.count for histogram in replies),
             reply_s=sum(histogram.total_seconds for histogram in replies),
             messages=metrics.messages.received + metrics.messages.sent,

@@ -201,6 +201,19 @@ def test_every_answer_carries_what_protects_a_browser(site: Any) -> None:
         assert "strict-transport-security" not in headers
 
 
+def test_figures_and_the_document_are_for_this_machine_or_a_token(site: Any) -> None:
+    """What a proxy passes on is from elsewhere."""
+    elsewhere, token = {"X-Forwarded-For": "192.0.2.7"}, site.token("scrape", "read")
+    for path in ("/metrics", "/api/v1/openapi.json"):
+        assert site.http().get(path).status_code == 200, path
+        assert site.http(**elsewhere).get(path).status_code == 401, path
+        assert site.http(token, **elsewhere).get(path).status_code == 200, path
+    assert site.http(**elsewhere).get("/healthz").json() == {"ok": True}
+    assert set(site.http(**elsewhere).get("/readyz").json()) == {"ready"}
+    # and whatever name it is called by, the first probe tells no more than that
+    assert site.http(Host="evil.example").get("/healthz").json() == {"ok": True}
+
+
 # -- operators
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from gateway.simulator import Target, make_profile, run_dock
+from gateway.simulator import SimulatedDock, Target, make_profile, run_dock
 from gateway.simulator.models import dock_model
 from gateway.web.api import ENDPOINTS
 
@@ -49,6 +49,7 @@ def test_every_look_is_the_command_s(site: Any) -> None:
     bring_in(site)
     api, cli = site.api(), site.installation.dockgate
     cli("account", "add", "päß/ä b".replace(" ", ""), "--role", "service")
+    cli("operator", "add", "maria")
     pairs = {
         "/accounts": ("account", "list"),
         "/accounts/dock": ("account", "show", "dock"),
@@ -70,6 +71,8 @@ def test_every_look_is_the_command_s(site: Any) -> None:
         "/check": ("check",),
         "/database": ("db", "check"),
         "/status": ("status",),
+        "/tokens": ("token", "list"),
+        "/operators": ("operator", "list"),
     }
     site.gateway.call(site.runtime.presence.flush())
     site.gateway.call(site.runtime.contacts.flush())
@@ -77,13 +80,45 @@ def test_every_look_is_the_command_s(site: Any) -> None:
     for path, words in pairs.items():
         found = api.get(path)
         assert found.status_code == 200, (path, found.text)
-        moving = ("last_seen", "heartbeat_at", "rates", "last_login_at")
+        moving = ("last_used_at", "last_seen", "heartbeat_at", "rates", "last_login_at")
         assert without(found.json(), *moving) == without(cli(*words), *moving), path
         assert_declared("GET", path, found.json())
     # the command looks at this machine, too: ports, disk, clock
     told = api.get("/doctor").json()["findings"]
     assert told
     assert all(finding in cli("doctor")["findings"] for finding in told)
+
+
+def test_docks_of_one_step(site: Any) -> None:
+    bring_in(site)
+    site.gateway.call(site.runtime.presence.flush())
+    api = site.api("read")
+    assert [dock["sn"] for dock in api.get("/docks?step=bound").json()] == [DOCK]
+    assert api.get("/docks?step=online").json() == []
+    assert api.get("/docks?step=nowhere").status_code == 400
+
+
+def test_a_dock_is_disconnected(site: Any) -> None:
+    """Of those that are there; the audit has it, and who may only read may not."""
+    api = site.api()
+    password = api.post("/accounts", json={"account": "dock-9", "role": "dock", "sn": "SN9"}).json()["password"]
+    target = Target(site.gateway.host, site.gateway.port("plain"))
+    profile = make_profile(
+        dock_model("dock2"), account="dock-9", password=password, sn="SN9",
+        organization_id=site.installation.organization_id, binding_code=site.installation.binding_code,
+    )  # fmt: skip
+    with SimulatedDock(target, profile) as dock:
+        dock.connect()
+        dock.subscribe()
+        assert site.api("read").post("/docks/SN9/disconnect").status_code == 403
+        found = api.post("/docks/SN9/disconnect")
+        assert found.json() == {"sn": "SN9", "connections": 1}
+        assert_declared("POST", "/docks/SN9/disconnect", found.json())
+    site.gateway.call(site.runtime.presence.flush())
+    assert api.post("/docks/SN9/disconnect").json()["connections"] == 0
+    assert api.post("/docks/NOWHERE/disconnect").status_code == 404
+    told = [entry for entry in site.installation.dockgate("audit", "list") if entry["action"] == "dock.disconnect"]
+    assert [(entry["actor"], entry["target"]) for entry in told] == [("token:of-write", "SN9")] * 2
 
 
 def test_the_whole_life_of_an_installation(site: Any) -> None:

@@ -180,6 +180,72 @@ def test_streams_are_counted_and_bounded(site: Any, monkeypatch: pytest.MonkeyPa
     assert api.head("/events").headers["content-type"].startswith("text/event-stream")
 
 
+def test_the_audit_is_followed_and_gone_on_with(site: Any) -> None:
+    """As with `audit tail`: the newest first ones, what follows, and after a break what was missed."""
+    api, cli = site.api("read"), site.installation.dockgate
+
+    def actions(stream: Stream, last: str) -> list[str]:
+        return [entry["action"] for entry in stream.until("action", last)]
+
+    with reading(api, "/audit/live?lines=2") as entries:
+        assert len(actions(entries, "token.add")) <= 2
+        cli("org", "add", "Harbour")
+        assert actions(entries, "org.add")[-1] == "org.add"
+        last = entries.last_id
+    cli("org", "add", "Pier")
+    cli("account", "add", "dock-8", "--role", "dock", "--sn", DOCK)
+    with reading(api, "/audit/live", **{"Last-Event-ID": last}) as entries:
+        missed = entries.until("action", "account.add")
+        assert [(entry["action"], entry["target"]) for entry in missed] == [
+            ("org.add", "pier"),
+            ("account.add", "dock-8"),
+        ]
+        assert missed[0] == next(each for each in cli("audit", "list") if each["target"] == "pier")
+    with reading(api, f"/audit/live?dock={DOCK}&lines=5") as entries:
+        assert actions(entries, "account.add") == ["account.add"]
+        cli("org", "add", "Elsewhere")
+        cli("account", "disable", "dock-8")
+        assert entries.event()["action"] == "account.disable"
+    # of a database that was put back meanwhile, nothing is told twice
+    with reading(api, "/audit/live", **{"Last-Event-ID": "999999"}) as entries:
+        cli("org", "add", "Last")
+        assert entries.event()["target"] == "last"
+    assert api.head("/audit/live").headers["content-type"].startswith("text/event-stream")
+
+
+def test_a_stream_that_is_never_silent_ends_with_its_token_too(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "BEAT_S", 0.2)
+    tell = site.gateway.admin.context.events.tell
+    with reading(site.http(site.token("busy", "read")), "/api/v1/events") as events:
+        site.gateway.ask(lambda: tell(None, {"number": 0}))
+        events.event()
+        site.installation.dockgate("token", "revoke", "busy", "--yes")
+        until = time.monotonic() + 10
+
+        def read_on() -> None:
+            while time.monotonic() < until:
+                site.gateway.ask(lambda: tell(None, {"number": 1}))
+                events.event()
+
+        with pytest.raises(AssertionError, match="ended"):
+            read_on()
+
+
+def test_the_audit_s_stream_ends_with_its_token_and_with_the_gateway(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "BEAT_S", 0.1)
+    with reading(site.http(site.token("once", "read")), "/api/v1/audit/live") as entries:
+        entries.line(": still here")
+        site.installation.dockgate("token", "revoke", "once", "--yes")
+        with pytest.raises(AssertionError, match="ended"):
+            entries.line("never")
+    with reading(site.api("read"), "/audit/live") as entries:
+        site.gateway.call(site.gateway.admin.close())
+        with pytest.raises((AssertionError, httpx.RemoteProtocolError)):
+            entries.line("never")
+
+
 def test_a_gateway_that_stops_ends_its_streams_at_once(site: Any) -> None:
     with reading(site.api("read"), "/events") as events:
         began = time.monotonic()

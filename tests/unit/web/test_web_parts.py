@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.metrics import Http
 from gateway.model import Answered
+from gateway.operations import story
+from gateway.web import refusals
 from gateway.web.guard import Hosts, name_of
 from gateway.web.limits import Buckets
 from gateway.web.requests import MOST_BYTES, OF_ONE_DOCK, RequestLog, redacted
@@ -169,3 +173,48 @@ def test_one_large_request_takes_no_more_room_than_many_small_ones() -> None:
     assert len(orjson.dumps(large)) < 50_000
     assert small["request"] == {"password": "[redacted]"}
     assert "hunter2" not in str(log.of("A"))
+
+
+def refused(account: str, at: int, address: str = "192.0.2.7") -> dict[str, Any]:
+    return {"event": "refused", "sn": None, "at": at, "account": account, "reason": "x", "address": address}
+
+
+def written(target: str, *, is_known: bool = True, at: int = 1, address: str = "192.0.2.7") -> story.Refusal:
+    key = story.key_of("login", target, "x", address, is_known=is_known)
+    return story.Refusal(at, target, address, None, "", None, 1, key, is_known)
+
+
+def test_refusals_are_counted_from_the_moment_on_at_which_they_happen() -> None:
+    kept, hour = refusals.Refusals(lambda name: name.startswith("dock")), story.REFUSALS_MS
+    for at in (10, 20, hour + 15):
+        kept.note(None, refused("dock-7", at))
+    kept.note("SN", {"event": "bind_refused", "sn": "SN", "at": 30, "device_sn": "BIRD", "reason": "y"})
+    kept.note("SN", {"event": "refused", "sn": "SN", "at": 40, "method": "config", "reason": "license_missing"})
+    kept.note("SN", {"event": "refused", "sn": "SN", "at": 40, "method": "something else", "reason": "z"})
+    kept.note("SN", {"event": "online", "sn": "SN", "at": 50, "device_sn": "SN"})
+    told = kept.later(written("dock-7"), hour + 16)
+    assert (told.at, told.times) == (hour + 15, 2)  # the first is an hour ago
+    # what is written may know more: of before a restart, or of what came too fast to be told one by one
+    assert kept.later(written("dock-7")._replace(times=9, at=hour + 99), hour + 16)[-3:] == (
+        9,
+        ("login", "dock-7", "x"),
+        True,
+    )
+    assert kept.later(written("dock-8"), 60) == written("dock-8")
+    bird = story.Refusal(1, "BIRD", "", "SN", "", None, 1, ("bind", "BIRD", "y"))
+    assert kept.later(bird, 60).at == 30
+    assert kept.later(bird._replace(key=("config", "SN", "license_missing")), 60).at == 40
+
+
+def test_names_without_end_push_out_no_dock_and_take_no_room() -> None:
+    kept = refusals.Refusals(lambda name: name.startswith("dock"))
+    kept.note(None, refused("dock-7", 10))
+    for number in range(5000):
+        kept.note(None, refused(f"name-{number}", 20 + number, f"198.51.{number // 250}.{number % 250}"))
+    assert kept.later(written("dock-7"), 60).at == 10
+    assert len(kept._others) == refusals.MOST_OTHERS
+    for number in range(5000):
+        kept.note(None, refused(f"dock-{number}", 20))
+        kept.note(None, refused("dock-last", 20 + number))
+    assert len(kept._known) == refusals.MOST
+    assert kept.later(written("dock-last"), 60).times < 100

@@ -11,6 +11,7 @@ HURTS = (
     f"/docks/{DOCK}/unbind",
     f"/docks/{DOCK}/forget",
     f"/docks/{DOCK}/disconnect",
+    f"/docks/{DOCK}/disable",
     "/accounts/delete?name=dock",
     "/accounts/disable?name=dock",
     "/accounts/password?name=dock",
@@ -48,6 +49,33 @@ def test_it_asks_before_it_hurts(page: Any, dock: str) -> None:
         assert len(asked.fields["csrf"]) > 40
     page.settle()
     assert page.site.installation.dockgate("audit", "list") == before
+
+
+def test_a_dock_is_kept_out_from_its_own_page_and_let_in_again(page: Any, dock: str, bring_in: Any) -> None:
+    assert f"/docks/{dock}/disable" in page(f"/docks/{dock}").links
+    assert "Its account dock is disabled" in page(f"/docks/{dock}/disable").text
+    found = page.do(f"/docks/{dock}/disable")
+    assert f"{dock} is kept out" in found.text
+    assert "Account dock disabled" in found.text
+    assert f"/docks/{dock}/disable" not in found.links
+    (told,) = page.audited("account.disable")
+    assert (told["actor"], told["target"], told["detail"]["dock"]) == ("operator:maria", "dock", dock)
+    assert not page.site.installation.dockgate("account", "show", "dock")["enabled"]
+    assert not bring_in()[0].ok
+    # the board says why, and leads to the account that has to be enabled
+    page.settle()
+    board = page("/")
+    assert "the account is disabled" in board.text
+    assert "/accounts/show?name=dock" in board.links
+    assert f"{dock} may log in again" in page.do(f"/docks/{dock}/enable").text
+    assert bring_in()[0].ok
+    assert len(page.audited("account.enable")) == 1
+
+
+def test_a_dock_without_an_account_of_its_own_has_nothing_to_disable(page: Any, dock: str) -> None:
+    page.do("/accounts/unpin?name=dock")
+    assert f"/docks/{dock}/disable" not in page(f"/docks/{dock}").links
+    assert page(f"/docks/{dock}/disable").status == 409
 
 
 def test_unbind_names_what_ends_and_does_it(page: Any, dock: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
+
+from gateway.web.console import samples
 
 DOCK = "7CTDM7100B1234"
 AIRCRAFT = "1581F6Q8D245H00A1B2C"
@@ -99,6 +102,46 @@ def test_the_audit_trail_can_be_read_back_to_its_beginning(page: Any) -> None:
     assert "entry-7<" in page("/audit?q=ENTRY-7").html
     assert "No entry is like that" in page("/audit?q=entry-nine").text
     assert page("/audit?before=nonsense").status == 200
+
+
+def test_the_charts_count_accesses_that_were_completed(
+    installation: Any, open_site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dock that was refused has logged in, too."""
+    from gateway.simulator import Target, make_profile, run_dock
+    from gateway.simulator.models import dock_model
+
+    monkeypatch.setattr(samples, "EVERY_S", 0.05)
+    installation.license()
+    site = open_site(installation)
+    browser, _ = site.browser()
+    password = installation.dockgate("account", "passwd", "dock")["password"]
+    profile = make_profile(
+        dock_model("dock2"), account="dock", password=password, sn=DOCK,
+        organization_id=installation.organization_id, binding_code=installation.binding_code,
+    )  # fmt: skip
+    target = Target(site.gateway.host, site.gateway.port("plain"))
+
+    def most(title: str) -> float:
+        found = re.search(
+            rf'aria-label="{title}: [0-9.,]+ [a-z ]+ now, ([0-9.,]+) at most"', browser.get("/health").text
+        )
+        assert found is not None
+        return float(found[1].replace(",", ""))
+
+    def passed() -> None:
+        before = site.gateway.ask(lambda: len(site.gateway.admin._samples))
+        until = time.monotonic() + 10
+        while site.gateway.ask(lambda: len(site.gateway.admin._samples)) < before + 2:
+            assert time.monotonic() < until
+
+    run_dock(target, profile, misbehaviour="wrong-code")
+    passed()
+    assert most("Logins") > 0
+    assert most("Accesses") == 0
+    assert run_dock(target, profile).ok
+    passed()
+    assert most("Accesses") > 0
 
 
 def test_after_the_login_one_is_where_one_wanted_to_be(site: Any, parsed: Any) -> None:
@@ -206,7 +249,7 @@ def test_what_devices_and_people_say_is_text_and_no_markup(site: Any, page: Any,
 def test_health_says_whether_it_is_ready_and_what_to_see_to(site: Any, page: Any) -> None:
     found = page("/health")
     assert "Ready for docks." in found.text
-    assert found.html.count("<polyline") == 5
+    assert found.html.count("<polyline") == 6
     page.site.installation.dockgate("license", "clear", "--yes")
     site.gateway.call(site.runtime.reload())
     assert "license" in page("/health").text.lower()
