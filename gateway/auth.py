@@ -325,13 +325,17 @@ class Authenticator:
             or self._directory.gateway_of(device.sn) == identity.sn
         ):
             return
-        self._services.audit.record(
+        reason = Reason.HAS_OTHER_SN.value
+        is_new = self._services.audit.record(
             actor=identity.account,
             action="pin",
             target=identity.account,
             outcome="refused",
-            detail={"dock": shown(device.sn), "reason": Reason.HAS_OTHER_SN.value},
+            detail={"dock": shown(device.sn), "reason": reason},
         )
+        if is_new:
+            # on no topic: an account may not make events appear under another dock's SN
+            self._services.events.emit(None, "refused", account=identity.account, reason=reason, dock=shown(device.sn))
 
     # -- identities ----------------------------------------------------------------------------------------
 

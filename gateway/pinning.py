@@ -95,11 +95,14 @@ class Pins:
             detail["reason"] = result.reason.value
         else:
             services.metrics.logins.pinned += 1
-        services.audit.record(
+        is_new = services.audit.record(
             actor=identity.account,
             action="pin",
             target=identity.account,
             outcome="refused" if isinstance(result, Denied) else "ok",
             detail=detail,
         )
+        if is_new and isinstance(result, Denied):
+            # on no topic: the SN is only what the account claims
+            services.events.emit(None, "refused", account=identity.account, **detail)
         return result

@@ -59,7 +59,7 @@ class Presence:
         self._clock = clock
         self._metrics = metrics
         self._events = events
-        self._record: Callable[..., None] | None = None
+        self._record: Callable[..., bool] | None = None
         self._started_at = clock()
         self._sessions: dict[Hashable, _Session] = {}
         self._docks: dict[str, set[Hashable]] = {}
@@ -83,7 +83,7 @@ class Presence:
             if device.access_step is AccessStep.ONLINE:  # left behind by a run that was killed
                 self._lower(device.sn, AccessStep.BOUND)
 
-    def tell_to(self, record: Callable[..., None]) -> None:
+    def tell_to(self, record: Callable[..., bool]) -> None:
         """``record`` (``AuditTrail.record``) is told of docks that connect, disconnect and come online from then on."""
         self._record = record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway import retention
@@ -13,7 +13,7 @@ from gateway.auth import Authenticator
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.contacts import Contacts
-from gateway.directory import Directory
+from gateway.directory import Directory, Unbound
 from gateway.dispatch import Dispatcher
 from gateway.errors import DatabaseError
 from gateway.metrics import Metrics
@@ -46,6 +46,7 @@ class Runtime:
         self.dispatcher = Dispatcher(services)
         self.contacts = Contacts(services)
         self._reloaded: list[Callable[[], None]] = []
+        self._unbound: list[Callable[[Sequence[Unbound]], None]] = []
         self._reloading = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._caught_up_at = 0.0
@@ -91,6 +92,10 @@ class Runtime:
             spawn(retention.run(self.services, self.config.dockgate.audit.keep_days), name="audit retention"),
         ]
 
+    def on_unbound(self, callback: Callable[[Sequence[Unbound]], None]) -> None:
+        """``callback`` is told of devices that an operator has unbound; it must not raise."""
+        self._unbound.append(callback)
+
     def on_reload(self, callback: Callable[[], None]) -> None:
         """``callback`` is called after memory has taken over what another process changed; it must not raise."""
         self._reloaded.append(callback)
@@ -133,6 +138,9 @@ class Runtime:
         self.presence.follow(changes)
         for unbound in changes.unbound:
             self.dispatcher.forget(unbound.gateway_sn)
+        if changes.unbound:
+            for tell in self._unbound:
+                tell(changes.unbound)
         for callback in self._reloaded:
             callback()
         await self.authenticator.refresh()

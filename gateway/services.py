@@ -151,10 +151,11 @@ class AuditTrail:
         target: str,
         outcome: str,
         detail: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> bool:
+        """Whether it is told by itself, and does not count as one more of those of the last minute."""
         if self._closed:
             self._metrics.audit_lost += 1
-            return
+            return False
         now, up = self._clock(), self._steady()
         self._end_windows(up)
         detail = dict(detail) if detail else {}
@@ -184,6 +185,7 @@ class AuditTrail:
             self._metrics.audit_collapsed += 1
         if self._flusher is None or self._flusher.done():
             self._flusher = self._tasks.spawn(self._flush_until_idle(), name="audit")
+        return window is None
 
     async def close(self) -> None:
         """Write what is left; idempotent."""

@@ -17,8 +17,8 @@ from amqtt.contexts import BrokerConfig
 from amqtt.events import BrokerEvents
 
 from gateway import logs
-from gateway.model import Action
-from gateway.topics import EVENT_ROOT
+from gateway.model import Action, Role
+from gateway.topics import EVENT_ROOT, parse_device_topic
 
 from .admission import Admission
 from .codec.packets import Connect, Properties, Reason, Will
@@ -32,6 +32,7 @@ from .sessions import Sessions
 if TYPE_CHECKING:
     from gateway.config import Config, LimitSettings
     from gateway.contacts import Filter
+    from gateway.directory import Unbound
     from gateway.metrics import Metrics
     from gateway.runtime import Runtime
 
@@ -90,6 +91,7 @@ class GatewayBroker(Broker):
         self._ticker = self.tasks.spawn(self._tick(), name="broker clock")
         self.runtime.services.events.set_publisher(self.publish, lambda: self.delivery.router.reaches(EVENT_ROOT))
         self.runtime.on_reload(self.drop_outdated)
+        self.runtime.on_unbound(self.forget_former)
         await self.hooks.fire_and_wait(BrokerEvents.POST_START)
 
     async def shutdown(self) -> None:
@@ -240,6 +242,23 @@ class GatewayBroker(Broker):
                 session.link.connection.close(Reason.ADMINISTRATIVE_ACTION)
             else:
                 self.table.end(session)
+
+    def forget_former(self, unbound: Sequence[Unbound]) -> None:
+        """What these devices retained for their organization is not for the next one, and orders that it left for them are not to
+        be carried out for another.
+        """
+        freed = {each.sn for each in unbound}
+
+        def is_theirs(topic: str) -> bool:
+            device = parse_device_topic(topic)
+            return device is not None and device.sn in freed
+
+        self.delivery.forget(is_theirs)
+        for session in self.table:
+            if session.identity is not None and session.identity.role is Role.DOCK:
+                session.forget(is_theirs)
+                if session.will is not None and not session.connected and is_theirs(session.will.topic):
+                    session.will = None
 
     def connections_of(self, sn: str) -> list[tuple[Session, Connection]]:
         """Of a dock, for who looks or disconnects; it costs a look at each there is."""

@@ -116,6 +116,12 @@ class Delivery:
             self._hooks.fire(BrokerEvents.RETAINED_MESSAGE, client_id=None, retained_message=as_amqtt_has_it(message))
         return kept
 
+    def forget(self, is_meant: Callable[[str], bool]) -> None:
+        """What is retained on topics that are meant is for nobody any more."""
+        for topic in [message.topic for message in self.retained if is_meant(message.topic)]:
+            self.retained.drop(topic)
+        self._measure()
+
     def tick(self, now: float) -> None:
         self.retained.expire(now)
         self._measure()

@@ -196,13 +196,10 @@ class Handshakes:
             return
         self._warn(address, mistake)
         # A dock that does not trust the certificate says so here and nowhere else: an operator who looks has to see it
-        self._broker.runtime.services.audit.record(
-            actor=address,
-            action="tls",
-            target=address,
-            outcome="refused",
-            detail={"reason": mistake, "address": address, "listener": self._listener},
-        )
+        services = self._broker.runtime.services
+        detail = {"reason": mistake, "address": address, "listener": self._listener}
+        if services.audit.record(actor=address, action="tls", target=address, outcome="refused", detail=detail):
+            services.events.emit(None, "refused", **detail)
 
     def _warn(self, address: str, text: str) -> None:
         self._broker.warn(address, text, {logs.ADDRESS: address or None, logs.LISTENER: self._listener})

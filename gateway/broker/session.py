@@ -93,44 +93,12 @@ class Session(AmqttSession):
 
     # More attributes than CPython shares the names of among instances: without slots each session has a table of its own
     __slots__ = (
-        "_again",
-        "_dropped",
-        "_limits",
-        "_next_id",
-        "_queue",
-        "_queued_bytes",
-        "_wait_for_room",
-        "account",
-        "attributes",
-        "clean_session",
-        "client_id",
-        "expires_at",
-        "expiry_s",
-        "inflight_in",
-        "inflight_out",
-        "is_anonymous",
-        "keep_alive",
-        "last_connect_time",
-        "last_disconnect_time",
-        "link",
-        "parent",
-        "password",
-        "received",
-        "remote_address",
-        "remote_port",
-        "ssl_object",
-        "subscriptions",
-        "transitions",
-        "username",
-        "will",
-        "will_at",
-        "will_flag",
-        "will_message",
-        "will_qos",
-        "will_retain",
-        "will_topic",
-        "window",
-    )
+        "_again", "_dropped", "_limits", "_next_id", "_queue", "_queued_bytes", "_wait_for_room", "account",
+        "attributes", "clean_session", "client_id", "expires_at", "expiry_s", "inflight_in", "inflight_out",
+        "is_anonymous", "keep_alive", "last_connect_time", "last_disconnect_time", "link", "parent", "password",
+        "received", "remote_address", "remote_port", "ssl_object", "subscriptions", "transitions", "username", "will",
+        "will_at", "will_flag", "will_message", "will_qos", "will_retain", "will_topic", "window",
+    )  # fmt: skip
 
     transitions: _State  # type: ignore[assignment] # amqtt builds a state machine for each session: 10 % of an access
 
@@ -166,7 +134,8 @@ class Session(AmqttSession):
         self.expires_at = 0.0  # once it is absent
         self.will_at = 0.0
         self.subscriptions: dict[str, Subscription] = {}
-        self.received: dict[int, None] = {}  # a set that takes little while it is empty: QoS 2 identifiers between PUBLISH and PUBREL
+        # QoS 2 identifiers between PUBLISH and PUBREL; a set takes more while it is empty
+        self.received: dict[int, None] = {}
         self.window = limits.inflight
         self._limits = limits
         self._dropped = dropped
@@ -393,6 +362,17 @@ class Session(AmqttSession):
         self.drain(now)
         if self._wait_for_room:
             self.made_room()
+
+    def forget(self, is_meant: Callable[[str], bool]) -> None:
+        """Drop what waits, or waits to be acknowledged, on topics that are meant; nobody is to get it any more."""
+        kept = [delivery for delivery in self._queue if not is_meant(delivery.message.topic)]
+        if len(kept) < len(self._queue):
+            self._queue = deque(kept) if kept else _NOTHING
+            self._queued_bytes = sum(delivery.message.size for delivery in kept)
+        for packet_id, delivery in list(self.inflight_out.items()):
+            if not delivery.released and is_meant(delivery.message.topic):
+                del self.inflight_out[packet_id]
+                self._again.pop(packet_id, None)
 
     def end(self) -> None:
         """Forget everything: the session is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from gateway.broker.codec.packets import Reason
 from gateway.topics import Kind, device_topic
 
 from . import octets, octets_v5
+from .attack_doors import PLAIN
 from .attack_stage import (
     MARK,
     Stage,
@@ -29,11 +31,12 @@ NOBODYS = "9ZZZQ9SM00NONE"
 
 @dataclass(frozen=True)
 class Attack:
-    """``run`` plays it on the stage, and fails where it was not refused as it should have been."""
+    """``run`` plays it on the stage, and fails where it was not refused as it should have been. ``doors``: where it is tried."""
 
     name: str
     run: Callable[[Stage], None]
     versions: tuple[int, ...] = (4, 5)
+    doors: tuple[str, ...] = (PLAIN,)
 
 
 # -- kinds of rows
@@ -148,7 +151,8 @@ def bytes_of(
 
     def run(stage: Stage) -> None:
         actor = stage.attacker()
-        actor.send(said(stage))
+        with contextlib.suppress(ConnectionError) if closes else contextlib.nullcontext():
+            actor.send(said(stage))  # who is put out in the middle of it is put out
         assert actor.wait_closed(5) if closes else actor.is_open()
 
     return Attack(f"packets: {name}", run, versions)

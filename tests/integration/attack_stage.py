@@ -17,6 +17,7 @@ from typing import Any
 from gateway.topics import Kind, device_topic, parse_device_topic, parse_event_topic
 from tests.conftest import LICENSE
 
+from .attack_doors import CERTIFIED, PLAIN, SECURE_WEBSOCKET, TLS, WEBSOCKET, Framed, Keys, listener_of
 from .lasting import LastingInstallation, served
 from .town import (
     AIRCRAFT_DOWN,
@@ -45,6 +46,8 @@ SECRETS = (SECRET, RIVAL_LICENSE["app_key"].encode(), RIVAL_LICENSE["app_license
 VICTIMS = ("dock-b", "dock-c", "service-b", "service-all")
 STUCK_ID, ABSENT_ID, LIVE_ID, WORKER_ID = "b-stuck", "b-absent", "b-live", "b-worker"
 SHARE = "workers"
+# One of them called like the attacker's account
+OPERATORS = ("maria", "dock-a")
 OPEN_QOS2 = 7
 
 # What an attack may leave is not here: its own doings, and times of day.
@@ -57,18 +60,27 @@ _OURS = {
     "license": "SELECT * FROM license",
     "organization": "SELECT * FROM organization",
     "contact": "SELECT account, client_id, sn FROM contact WHERE account NOT IN ('dock-a', 'dock-new')",
+    "operator": "SELECT name, password_hash, created_at FROM operator",
+    "api_token": "SELECT * FROM api_token",
 }
 
 
 class Recorded(Wire):
     """A connection of the attacker; ``heard`` is every packet that came, whatever it was."""
 
-    def __init__(self, *words: Any, **options: Any) -> None:
+    def __init__(self, *words: Any, framed: bool = False, **options: Any) -> None:
         self.heard = b""
         self.packets: list[tuple[int, bytes]] = []
         super().__init__(*words, **options)
         # the handshake of QoS 2 would wait for the kernel
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if framed:
+            bare = self.sock
+            try:
+                self.sock = Framed(bare, words[0])  # type: ignore[assignment] # it has what a Wire asks of a socket
+            except BaseException:
+                bare.close()
+                raise
 
     def _cut(self) -> tuple[int, bytes] | None:
         found = super()._cut()
@@ -95,12 +107,15 @@ def ask_license(tid: str, **more: Any) -> bytes:
 
 
 class Stage:
-    """``version``: of MQTT, as the attacker of the moment speaks it."""
+    """``version``: of MQTT, as the attacker of the moment speaks it; ``door``: where he knocks."""
 
-    def __init__(self, town: Town, codes: dict[str, str]) -> None:
+    def __init__(self, town: Town, codes: dict[str, str], keys: Keys) -> None:
         self.town = town
         self.codes = codes
         self.version = 4
+        self.door = PLAIN
+        self.operators: dict[str, str] = {}
+        self._keys = keys
         self._numbers = count()
         self._connections: list[Recorded] = []
         self._victims = ExitStack()
@@ -180,16 +195,27 @@ class Stage:
 
     def attacker(self, name: str = "dock-a", *, client_id: str = "attacker", **options: Any) -> Recorded:
         """Logged in."""
-        wire = self.knock()
+        wire = self.knock(certified_as=name)
         answer = wire.login(client_id, name, self.town.passwords[name], **options)
         assert answer.code == 0
         return wire
 
-    def knock(self, source: str | None = None) -> Recorded:
-        """Not logged in."""
-        wire = Recorded(self.gateway.host, self.gateway.port(), version=self.version, source=source)
+    def knock(self, source: str | None = None, *, certified_as: str | None = "dock-a") -> Recorded:
+        """Not logged in. ``certified_as``: whose certificate is shown, where one has to be."""
+        tls = None
+        if self.door in (TLS, *CERTIFIED):
+            shown = certified_as if self.door in CERTIFIED else None
+            tls = self._keys.context(self.town.installation.ca, shown)
+        wire = Recorded(
+            self.gateway.host, self.gateway.port(listener_of(self.door)), version=self.version, source=source, tls=tls,
+            framed=self.door in (WEBSOCKET, SECURE_WEBSOCKET),
+        )  # fmt: skip
         self._connections.append(wire)
         return wire
+
+    def elsewhere(self) -> str:
+        """An address of the attacker's that has guessed no password yet, as wrong ones lock those alone."""
+        return f"127.66.{next(self._numbers) % 250}.{next(self._numbers) % 250 + 1}"
 
     def raw(self, first: int, content: bytes) -> bytes:
         return packet(first, content)
@@ -203,9 +229,9 @@ class Stage:
     # -- the two questions
 
     @contextmanager
-    def unharmed(self, version: int) -> Iterator[None]:
+    def unharmed(self, version: int, door: str = PLAIN) -> Iterator[None]:
         """Whatever is done meanwhile, the victims have and hear the same, and the attacker hears nothing of theirs."""
-        self.version = version
+        self.version, self.door = version, door
         self._forget()
         before = self.belongings()
         try:
@@ -299,6 +325,14 @@ def staged(folder: Path) -> Iterator[Stage]:
     """A gateway with two organizations, a dock account that attacks, another without an SN, and their victims."""
     installation = LastingInstallation(folder)
     installation.license()
+    keys = Keys(folder)
+
+    def open_doors(settings: dict[str, Any]) -> None:
+        keys.open_doors(settings)
+        # as many questions as the table has, and none refused for their number alone
+        settings["dockgate"]["admin"].update(bind="127.0.0.1:0", requests_per_second=100_000)
+
+    installation.configure(open_doors)
     with ExitStack() as stack:
         town = settle(installation, lambda made: stack.enter_context(served(made)),
                       "dock-a", "dock-b", "dock-new", "service-b", "service-all")  # fmt: skip
@@ -308,7 +342,9 @@ def staged(folder: Path) -> Iterator[Stage]:
         file.write_text(json.dumps({**LICENSE, **RIVAL_LICENSE}))
         installation.dockgate("license", "set", "--file", str(file), "--org", RIVALS)
         code = installation.dockgate("org", "code", "add", RIVALS)["binding_code"]
-        stage = Stage(town, {home: installation.binding_code, RIVALS: code})
+        stage = Stage(town, {home: installation.binding_code, RIVALS: code}, keys)
         stack.callback(stage.close)
         stage.people()
+        for name in OPERATORS:
+            stage.operators[name] = installation.dockgate("operator", "add", name)["password"]
         yield stage

@@ -42,7 +42,7 @@ from .town import (
 
 
 def _no_license_of_rivals(data: dict[str, Any]) -> bool:
-    return data["app_id"] == "123456"  # its own organization's
+    return bool(data["app_id"] == "123456")  # its own organization's
 
 
 def _result(*numbers: int) -> Callable[[dict[str, Any]], bool]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import pytest
 
 from gateway.topics import Kind, device_topic
 
 from . import octets, octets_v5
+from .attack_doors import CERTIFIED
 from .attack_kinds import (
     OWN_EVENTS,
     OWN_OSD,
@@ -58,6 +62,10 @@ def sessions() -> Iterator[Attack]:
     )
     yield Attack("session: a client id like another dock's SN", _named)
     yield Attack("session: the victim's name with its own password", _other_name)
+    yield Attack(
+        "session: the victim's name and password, with its own certificate", _other_certificate, doors=CERTIFIED
+    )
+    yield Attack("session: the victim's name and password, without a certificate", _no_certificate, doors=CERTIFIED)
     yield Attack("session: a second CONNECT as the victim", _second_connect)
     yield Attack("session: more connections than an account may have", _crowd)
     yield Attack("session: unsubscribing the victims", _unsubscribe)
@@ -87,7 +95,7 @@ def sessions() -> Iterator[Attack]:
 def _steal(client_id: str, clean: bool, will: Will | None = None) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
         for name in ("dock-a", "dock-new"):
-            actor = stage.knock()
+            actor = stage.knock(certified_as=name)
             code = actor.login(client_id, name, stage.town.passwords[name], clean=clean, will=will).code
             assert code == (2 if stage.version == 4 else 0x85)
             assert actor.wait_closed(5)
@@ -105,8 +113,23 @@ def _named(stage: Stage) -> None:
 
 def _other_name(stage: Stage) -> None:
     # from an address of its own, which it locks for itself alone
-    actor = stage.knock("127.66.0.1")
+    actor = stage.knock(stage.elsewhere())
     assert actor.login("x", "dock-b", stage.town.passwords["dock-a"]).code in (4, 5, 0x86, 0x87)
+
+
+def _other_certificate(stage: Stage) -> None:
+    """Whoever has read a password off a dock needs that dock's key as well."""
+    for name, client_id in (("dock-b", "x"), ("dock-b", ABSENT_ID), ("dock-c", "x"), ("service-b", WORKER_ID)):
+        actor = stage.knock(stage.elsewhere())
+        code = actor.login(client_id, name, stage.town.passwords[name], clean=False).code
+        assert code == (5 if stage.version == 4 else 0x87), name
+        assert actor.wait_closed(5)
+
+
+def _no_certificate(stage: Stage) -> None:
+    with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+        # TLS 1.3: the refusal comes after the client's handshake
+        stage.knock(certified_as=None).login("x", "dock-b", stage.town.passwords["dock-b"])
 
 
 def _second_connect(stage: Stage) -> None:

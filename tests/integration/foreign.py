@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -330,12 +332,16 @@ def drain(client: Client, count: int) -> list[bytes]:
     return [client.get().payload for _ in range(count)]
 
 
-def all_of(clients: Sequence[Client]) -> list[list[bytes]]:
-    """What each has by now."""
-    found = []
-    for client in clients:
-        mine = []
-        while not client.arrived.empty():
+def all_of(clients: Sequence[Client], count: int) -> list[list[bytes]]:
+    """What each has once all together have ``count``; who leads a client in another process hears of it later than the gateway."""
+    found: list[list[bytes]] = [[] for _ in clients]
+    until = time.monotonic() + WAIT_S
+    while sum(map(len, found)) < count:
+        assert time.monotonic() < until, found
+        for client, mine in zip(clients, found, strict=True):
+            with contextlib.suppress(queue.Empty):
+                mine.append(client.arrived.get(timeout=0.01).payload)
+    for client, mine in zip(clients, found, strict=True):
+        while not client.arrived.empty():  # more than there should be
             mine.append(client.arrived.get().payload)
-        found.append(mine)
     return found

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from .attack_kinds import Attack
-from .attack_stage import DOCK_B, MARK, Kind, Stage, device_topic, staged
-from .attacks import TABLE
+from gateway.topics import Kind, device_topic
 
-ROWS = [(row, version) for row in TABLE for version in row.versions]
+from .attack_away import SCENARIOS, Place
+from .attack_doors import DOORS
+from .attack_kinds import Attack
+from .attack_stage import MARK, Stage, staged
+from .attacks import EVERYWHERE, TABLE
+from .town import DOCK_B
+
+NUMBERS = count(1)
+ROWS = [(row, version, door) for row in TABLE for version in row.versions for door in row.doors]
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +27,43 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
 
 
+AWAY = [
+    pytest.param(play, version, id=f"{name} ({version})")
+    for name, (play, versions) in SCENARIOS.items()
+    for version in versions
+]
+
+
+@pytest.mark.parametrize(("play", "version"), AWAY)
+def test_what_waits_for_somebody_away_is_his_only_as_long_as_his_right_lasts(
+    stage: Stage, play: Callable[[Place], None], version: int
+) -> None:
+    play(Place(stage, next(NUMBERS), version))
+
+
 @pytest.mark.case("C25")
-@pytest.mark.parametrize(("row", "version"), ROWS, ids=[f"{row.name} ({version})" for row, version in ROWS])
-def test_an_attack_is_refused_and_its_victims_are_unharmed(stage: Stage, row: Attack, version: int) -> None:
-    with stage.unharmed(version):
+@pytest.mark.parametrize(
+    ("row", "version", "door"), ROWS, ids=[f"{row.name} ({version}, {door})" for row, version, door in ROWS]
+)
+def test_an_attack_is_refused_and_its_victims_are_unharmed(stage: Stage, row: Attack, version: int, door: str) -> None:
+    with stage.unharmed(version, door):
         row.run(stage)
 
 
 def test_every_attack_has_a_name_of_its_own() -> None:
     names = [row.name for row in TABLE]
     assert len(set(names)) == len(names) > 80
-    assert {name.partition(":")[0] for name in names} == {
-        "read",
-        "write",
-        "retained",
-        "will",
-        "session",
-        "packets",
-        "request",
-    }
+    mqtt = {"read", "write", "retained", "will", "session", "packets", "request"}
+    assert {_kind(row) for row in TABLE} == {*mqtt, "http"}
+    # of each kind at each door, in both versions
+    assert set(names) >= EVERYWHERE
+    for door in DOORS:
+        for version in (4, 5):
+            assert {_kind(row) for row, tried, where in ROWS if (tried, where) == (version, door)} >= mqtt
+
+
+def _kind(row: Attack) -> str:
+    return row.name.partition(":")[0]
 
 
 def test_harm_is_seen(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_shared_subscription_gives_each_message_to_one(town: Town, keep: Any, 
         dock.publish(OSD, payload)
     assert drain(everything, 60) == sent
     until(town.gateway, lambda: not any(session.inflight_out for session in town.gateway.broker.table))
-    shares = all_of(group)
+    shares = all_of(group, 60)
     assert sorted(int(each) for share in shares for each in share) == list(range(60))
     assert min(len(share) for share in shares) >= 10  # each has its part
     # one leaves: the others go on
@@ -176,7 +176,7 @@ def test_a_shared_subscription_gives_each_message_to_one(town: Town, keep: Any, 
         dock.publish(OSD, payload)
     drain(everything, 60)
     until(town.gateway, lambda: not any(session.inflight_out for session in town.gateway.broker.table))
-    assert sorted(int(each) for share in all_of(group) for each in share) == list(range(60))
+    assert sorted(int(each) for share in all_of(group, 60) for each in share) == list(range(60))
 
 
 @both_versions

@@ -37,8 +37,8 @@ def test_a_second_dock_on_an_account_is_told_of(gateway: Any, installation: Any)
     ]
     with pytest.raises(AssertionError, match=r"exit 3.*SECOND2 is in no list.*another dock's.*account unpin dock-1"):
         installation.dockgate("dock", "show", "SECOND2")
-    (finding,) = [each for each in installation.dockgate("doctor")["findings"] if each["id"] == "dock_turned_away"]
-    assert "SECOND2" in finding["what"]
+    (finding,) = [each for each in installation.dockgate("doctor")["findings"] if each["id"] == "refused_lately"]
+    assert "another dock's" in finding["what"]
     assert finding["fix"] == "dockgate account unpin dock-1"
 
 
