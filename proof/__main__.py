@@ -12,13 +12,13 @@ from pathlib import Path
 
 FOLDER = Path("build/proof")
 PARTS: dict[str, list[str]] = {
-    "network": [],
+    "network": ["--out", f"{FOLDER}/network.json"],
     "crash": ["--out", f"{FOLDER}/crash.json"],
     "disk": ["--out", f"{FOLDER}/disk.json"],
     "clock": ["--out", f"{FOLDER}/clock.json"],
     "limits": ["--out", f"{FOLDER}/limits.json"],
     "soak": ["--out", f"{FOLDER}/soak.json", "--plot", f"{FOLDER}/soak.svg"],
-    "hostile": [f"{FOLDER}/hostile"],
+    "hostile": [f"{FOLDER}/hostile", "--out", f"{FOLDER}/hostile.json"],
 }
 
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,11 +35,14 @@ def environment(extra: dict[str, str]) -> dict[str, str]:
 
 
 class Lives:
-    """``extra``: of the environment of the processes, such as a library to be loaded before others."""
+    """``extra``: of the environment of the processes, such as a library to be loaded before others. ``program``: what Python
+    is started with instead of ``-m gateway``.
+    """
 
-    def __init__(self, ground: Ground, **extra: str) -> None:
+    def __init__(self, ground: Ground, *, program: Sequence[str] = ("-m", "gateway"), **extra: str) -> None:
         self.ground = ground
         self.log = ground.folder.parent / "lives.log"
+        self._program = program
         self._extra = extra
         self._process: subprocess.Popen[bytes] | None = None
         self._address = ground.folder.parent / "notify"
@@ -51,8 +55,9 @@ class Lives:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self.reap()
         self._notify.close()
+        self._address.unlink()
 
     def begin(self) -> None:
         """Start it and wait for nothing."""
@@ -64,7 +69,7 @@ class Lives:
         self.count += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "--config", str(self.ground.config), "serve"],
+                [sys.executable, *self._program, "--config", str(self.ground.config), "serve"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
                 env=environment({**self._extra, "NOTIFY_SOCKET": str(self._address)}),
             )  # fmt: skip
@@ -105,7 +110,20 @@ class Lives:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """As by the kernel when memory is out: nothing can be tidied up. Idempotent."""
+        """As by the kernel when memory is out: nothing can be tidied up.
+
+        Raises BrokenPromise when it had ended before, or ends of anything else.
+        """
+        promise(self._process is not None, "nothing runs")
+        process: subprocess.Popen[bytes] = self._process  # type: ignore[assignment] # just looked
+        promise(process.poll() is None, f"the gateway ended by itself ({process.returncode}):\n{self.tail()}")
+        process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        self._process = None
+        promise(code == -signal.SIGKILL, f"the gateway ended with {code} when it was killed:\n{self.tail()}")
+
+    def reap(self) -> None:
+        """Nothing is left of it, whatever became of it. Idempotent."""
         if self._process is not None:
             self.send(signal.SIGKILL)
             self._process.wait()
@@ -121,6 +139,14 @@ class Lives:
         except subprocess.TimeoutExpired:
             promise(held=False, seen=f"the gateway does not stop:\n{self.tail()}")
             raise
+
+    def ended(self, within_s: float) -> int | None:
+        """The exit code of one that is to end by itself; None: it has not."""
+        promise(self._process is not None, "nothing runs")
+        try:
+            return self._process.wait(within_s)  # type: ignore[union-attr] # just looked
+        except subprocess.TimeoutExpired:
+            return None
 
     # -- what it says
 

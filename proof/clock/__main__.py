@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from proof.broken import texts
 from proof.disk.stage import Figures, stage
 from proof.network.ground import BrokenPromise
 
@@ -36,10 +37,10 @@ def main() -> int:
         try:
             asyncio.run(run(Path(folder), told.name, figures))
         except* BrokenPromise as group:
-            broken = [str(each) for each in group.exceptions]
+            broken = texts(group)
     print(json.dumps({"broken": broken, **figures}))
     if told.out is not None:
-        told.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        told.out.write_text(json.dumps({"broken": broken, **figures}, indent=1) + "\n", encoding="utf-8")
     return 1 if broken else 0
 
 

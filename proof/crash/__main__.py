@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from proof.broken import texts
 from proof.network.ground import BrokenPromise
 
 from .failing import failing
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=90.0, help="at most")
     parser.add_argument("--cuts", type=int, default=6000, help="states of the disk that are looked at")
+    parser.add_argument("--starts", type=int, default=40, help="of a gateway on such states")
     parser.add_argument("--lives", type=int, default=300, help="of a process on a disk that fails now and then")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
@@ -32,7 +34,15 @@ def main() -> int:
     figures: dict[str, Any] = {"broken": []}
     try:
         with tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder:
-            figures["lost_writes"] = lost(Path(folder), cuts=told.cuts, docks=60, rounds=6, seed=told.seed)
+            figures["lost_writes"] = lost(
+                Path(folder),
+                cuts=told.cuts,
+                docks=60,
+                rounds=6,
+                seed=told.seed,
+                starts=told.starts,
+                within_s=START_S,
+            )
         say(json.dumps(figures["lost_writes"]))
         with tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder:
             figures["failing"] = failing(Path(folder), lives=told.lives, seed=told.seed)
@@ -48,11 +58,12 @@ def main() -> int:
                     say=say,
                 )
     except* BrokenPromise as broken:
-        figures["broken"] = [str(each) for each in broken.exceptions]
+        figures["broken"] = texts(broken)
     print(json.dumps(figures))
     if told.out is not None:
         told.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    return 1 if figures["broken"] or figures.get("kills", {}).get("starts_too_slow") else 0
+    too_slow = [figures.get(part, {}).get("starts_too_slow") for part in ("lost_writes", "kills")]
+    return 1 if figures["broken"] or any(too_slow) else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import sqlite3
 import sys
 import tarfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.errors import ConflictError, NotFoundError
 from proof.lives import environment
 from proof.network.ground import Ground, promise
 
@@ -21,6 +23,7 @@ from .ledger import Ledger, aircraft_of
 _CHILD = Path(__file__).with_name("commands_child.py")
 _KILLED = 0.1  # of the commands are killed
 _USUAL_S = 0.06
+NOT_BOUND = {NotFoundError.exit_code, ConflictError.exit_code}  # ``dock unbind``: never seen, or not bound
 
 
 class Commands:
@@ -70,16 +73,18 @@ class Operators:
             code = await self._unbinding.run("dock", "unbind", sn, "--yes", killed_after_s=self._mishap())
             if code == 0:
                 self._ledger.done(deed)
-            elif code < 0:
+            elif code == -signal.SIGKILL:
                 self.killed += 1
                 self._ledger.unknown(deed)
             else:
+                promise(code in NOT_BOUND, f"dock unbind ended with {code}")
                 self._ledger.refused(deed)
 
     async def back_up(self, ended: asyncio.Event) -> None:
         while not ended.is_set():
             words = ("backup", "create", str(self.file), "--force")
             code = await self._backing_up.run(*words, killed_after_s=self._mishap())
+            promise(code in {0, -signal.SIGKILL}, f"backup create ended with {code}")
             self.backups += code == 0
             self.killed += code < 0
 

@@ -96,7 +96,7 @@ class Fleet:
             return
         self._tid += 1
         tid = f"t{self._tid}"
-        deed = self._ledger.begin(sn, organization)
+        deed = self._ledger.begin(sn, organization, code)
         try:
             await line.send(publish(requests_topic(sn), bind_request(sn, organization, code, tid)))
             reply = await line.reply()

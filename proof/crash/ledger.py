@@ -1,7 +1,8 @@
 """What docks and operators were told comes in; whether a database agrees with it goes out. Knows nothing of the gateway's code.
 
 A device is in one organization or in none, an aircraft in that of its dock. Who was told that something is done finds it done;
-who was told nothing may find it done or not, but whole. Each change has its entry in the audit, and each use of a code its device.
+who was told nothing may find it done or not, but whole. Each change has its entry in the audit, and each use of a code the dock
+that asked with it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from proof.network.ground import promise
@@ -18,11 +20,16 @@ _MANY = 1_000_000  # uses of a code that is to last
 
 @dataclass(eq=False)
 class Deed:
-    """Something that was asked for: the dock ends up in ``organization``. ``fresh``: it was certainly in none before."""
+    """Something that was asked for: the dock ends up in ``organization``, with a use of ``code`` if it was in none before.
+
+    ``fresh``: it certainly was in none; ``again``: it certainly was there already.
+    """
 
     sn: str
     organization: str | None
+    code: str | None
     fresh: bool
+    again: bool
     overlapped: bool
 
 
@@ -39,14 +46,19 @@ class Ledger:
     audited_fresh: Counter[str] = field(default_factory=Counter)
     audited_freed: Counter[str] = field(default_factory=Counter)
     entry: int = 0
-    used: int = 0  # uses of one-use codes that the audit explains
+    used: int = 0  # uses of codes that the audit explains
+    used_of: Counter[str] = field(default_factory=Counter)  # of each code, for certain
+    perhaps_of: Counter[str] = field(default_factory=Counter)  # and how many more there may be
 
-    def begin(self, sn: str, organization: str | None) -> Deed:
+    def begin(self, sn: str, organization: str | None, code: str | None = None) -> Deed:
+        """``code``: what it is to be bound with; None only where it is to be unbound."""
+        promise((organization is None) == (code is None), "a binding has a code, an unbinding has none")
         others = self.running.setdefault(sn, [])
         for other in others:
             other.overlapped = True
-        is_free = self.possible.setdefault(sn, {None}) == {None}
-        deed = Deed(sn, organization, fresh=organization is not None and is_free, overlapped=bool(others))
+        possible = self.possible.setdefault(sn, {None})
+        fresh, again = organization is not None and possible == {None}, possible == {organization}
+        deed = Deed(sn, organization, code, fresh=fresh, again=again, overlapped=bool(others))
         others.append(deed)
         return deed
 
@@ -56,6 +68,8 @@ class Ledger:
         self.told["unbound" if deed.organization is None else "bound"] += 1
         if deed.organization is None:
             self.freed[deed.sn] += 1
+        if deed.code is not None and (deed.overlapped or not deed.again):
+            (self.used_of if deed.fresh and not deed.overlapped else self.perhaps_of)[deed.code] += 1
         if deed.overlapped:
             self.possible[deed.sn].add(deed.organization)
             return
@@ -71,6 +85,13 @@ class Ledger:
         self.running[deed.sn].remove(deed)
         self.told["unknown"] += 1
         self.possible[deed.sn].add(deed.organization)
+        if deed.code is not None:
+            self.perhaps_of[deed.code] += 1
+
+    def forget(self, codes: Iterable[str]) -> None:
+        """These were used up, and are no longer kept."""
+        for code in codes:
+            self.used -= self.used_of.pop(code, 0)
 
     def check(self, db: sqlite3.Connection) -> None:
         """Nothing may be running. Raises BrokenPromise. Afterwards the ledger is as certain as the database."""
@@ -134,12 +155,19 @@ class Ledger:
         by = Counter(code for _, _, is_dock, code in devices.values() if is_dock and code in once)
         twice = [code for code, count in by.items() if count > 1]
         promise(not twice, f"codes of one use that bound more than one dock: {twice}")
-        (used,) = db.execute(
-            "SELECT coalesce(sum(CASE WHEN uses_left <= 1 THEN 1 ELSE ? END - uses_left), 0) FROM bind_code"
-            " WHERE uses_left IS NOT NULL",
-            (_MANY,),
-        ).fetchone()
-        promise(used == self.used, f"{used} uses are gone, and {self.used} docks were bound")
+        uses = {
+            code: (1 if left <= 1 else _MANY) - left
+            for code, left in db.execute("SELECT code, uses_left FROM bind_code WHERE uses_left IS NOT NULL")
+        }
+        promise(
+            sum(uses.values()) == self.used, f"{sum(uses.values())} uses are gone, and {self.used} docks were bound"
+        )
+        for code in uses.keys() | self.used_of.keys():
+            used, least = uses.get(code, 0), self.used_of[code]
+            most = least + self.perhaps_of[code]
+            promise(least <= used <= most, f"{used} uses of a code are gone, and by what was told {least} to {most}")
+        self.used_of = Counter({code: used for code, used in uses.items() if used})
+        self.perhaps_of.clear()
 
 
 def aircraft_of(sn: str) -> str:

@@ -32,6 +32,7 @@ DOCKS = 200
 _CODES = 20  # for each dock and organization
 _MOST_S = 0.8  # that a gateway lives from its first dock on
 _EARLY = 0.1  # of the kills come before it is ready
+_COMES_IN_S = 30.0
 _AUDIT_ROWS = 20_000
 
 
@@ -121,13 +122,20 @@ class _Crash:
                     await asyncio.to_thread(lives.wait_ready)
                     self._take_seconds(time.monotonic() - began)
                     self._run.cpu.append(lives.cpu_s())
-                    async with asyncio.timeout(30):
-                        await self._fleet.came_in.wait()
+                    await self._somebody_is_in(lives)
                     await asyncio.sleep(self._chance.random() * _MOST_S)
-            finally:
                 await asyncio.to_thread(lives.kill)
+            finally:
+                await asyncio.to_thread(lives.reap)
                 ended.set()
         await asyncio.to_thread(self._check)
+
+    async def _somebody_is_in(self, lives: Lives) -> None:
+        try:
+            async with asyncio.timeout(_COMES_IN_S):
+                await self._fleet.came_in.wait()
+        except TimeoutError:
+            promise(held=False, seen=f"no dock came in within {_COMES_IN_S:g} s:\n{lives.tail()}")
 
     def _take_seconds(self, seconds: float) -> None:
         self._run.starts.append(seconds)
@@ -157,9 +165,9 @@ class _Crash:
             db.execute("PRAGMA foreign_keys=ON")
             gone = db.execute(
                 "DELETE FROM bind_code WHERE uses_left = 0 AND code NOT IN"
-                " (SELECT bound_code FROM device WHERE bound_code IS NOT NULL)"
-            ).rowcount
-            self._ledger.used -= gone
+                " (SELECT bound_code FROM device WHERE bound_code IS NOT NULL) RETURNING code"
+            ).fetchall()
+            self._ledger.forget(code for (code,) in gone)
             if db.execute("SELECT count(*) FROM audit").fetchone()[0] > _AUDIT_ROWS:
                 audit.trim(db, now)
             for organization in self._organizations:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import random
 import shutil
 import sqlite3
 import tempfile
@@ -12,7 +13,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.errors import DatabaseError
+from proof.crash.lost import cut
 from proof.faults.shim import Call
+from proof.faults.trace import read
 from proof.network.ground import promise
 
 from .stage import Figures, Stage
@@ -26,12 +30,14 @@ class Case:
     work: Callable[..., Awaitable[Figures]]
     short: dict[str, object]
     long: dict[str, object]
+    restarts: bool = False
 
     async def run(self, stage: Stage, *, short: bool) -> Figures:
-        """All of it by the same process: nothing of this needs a restart."""
-        pid = stage.lives.pid
+        """All of it by the same process, unless it ``restarts``: nothing else needs that. What is counted is of this case alone."""
+        pid, stage.answers, stage.slowest_s = stage.lives.pid, 0, 0.0
         figures = await self.work(stage, **(self.short if short else self.long))
-        promise(stage.lives.pid == pid, "it was started anew")
+        promise((stage.lives.pid == pid) != self.restarts, "it was started anew, or was not")
+        promise(stage.answers > 0, "no connected dock asked for anything")
         return {**figures, "answers": stage.answers, "slowest_answer_ms": round(stage.slowest_s * 1000)}
 
 
@@ -62,15 +68,117 @@ async def full(stage: Stage, *, most: int, step: int = 1) -> Figures:
 
 
 async def broken(stage: Stage, *, most: int, step: int = 1) -> Figures:
-    """EIO at each write, and at each fsync, once and for as long as it lasts."""
+    """EIO at each write, once and for as long as it lasts."""
     writes = await _at_each(stage, Call.WRITE | Call.TRUNCATE, errno.EIO, most=most, step=step, count=1)
-    syncs = await _at_each(stage, Call.SYNC, errno.EIO, most=2, count=1)
-    told = await _while_it_lasts(stage, Call.ANY_WRITE, errno.EIO)
-    return {
-        "bindings": writes["bindings"] + syncs["bindings"],
-        "refused": writes["refused"] + syncs["refused"],
-        "told": told,
-    }
+    return {**writes, "told": await _while_it_lasts(stage, Call.ANY_WRITE, errno.EIO)}
+
+
+async def unsynced(stage: Stage, *, cuts: int) -> Figures:
+    """EIO at each fsync, those of checkpoints among them, once and for as long as it lasts.
+
+    What a process reads beside the gateway may be in the system's memory only; hence each moment is then taken for a power cut,
+    of a disk that has only what the fsyncs that went well have put there.
+    """
+    promise(stage.marks is not None, "its writes are not noted")
+    refused = bound = failed = 0
+    async with stage.witnessed():
+        for skip in range(_MOST_SYNCS):
+            stage.faults.fail(Call.SYNC, errno.EIO, skip=skip, count=1)
+            for _ in range(_SERIES):
+                done = await stage.bind()
+                bound, refused = bound + done, refused + (not done)
+            failed += stage.faults.failed
+            was_last = not stage.faults.failed
+            stage.faults.heal()
+            if was_last:
+                break
+        promise(was_last, "there are more fsyncs than were tried")
+        promise(failed > refused > 0, f"{failed} fsyncs failed, {refused} bindings were refused: none of a checkpoint")
+        stage.faults.fail(Call.SYNC, errno.EIO)
+        for _ in range(_SERIES):
+            promise(not await stage.bind(), "a binding was acknowledged while no fsync works")
+    stage.faults.heal()
+    await stage.is_well()
+    steps = list(read(stage.faults.trace_file))
+    with tempfile.TemporaryDirectory() as scratch:
+        seen = await asyncio.to_thread(cut, steps, stage.start, Path(scratch) / "cut", cuts, random.Random(1))
+    return {"bindings": bound + refused, "refused": refused, "fsyncs_failed": failed, "cuts": seen.cuts}
+
+
+_SERIES = 3  # bindings with each fsync that fails; one of them at least fills the WAL
+_MOST_SYNCS = 40
+
+
+async def unreadable(stage: Stage) -> Figures:
+    """EIO at each read, after another process has written. SQLite takes pages that cannot be read for damaged ones, and so it is
+    told until a restart; docks can be bound again as soon as they can be read.
+    """
+    async with stage.witnessed():
+        stage.faults.fail(Call.READ, errno.EIO)
+        await asyncio.to_thread(_touch, stage)
+        told = await stage.is_told(of="damage", within_s=_TELL_S)
+        promise(stage.faults.failed, "nothing was read")
+        promise(not await stage.bind(), "a binding was acknowledged of which nothing can be read")
+        stage.faults.heal()
+        promise(await stage.bind(), "all can be read again, and a dock cannot be bound")
+        await asyncio.to_thread(stage.look)
+        await stage.is_told(of="damage")
+    await stage.restart()
+    await stage.is_well()
+    return {"told": told}
+
+
+async def slow_reads(stage: Stage, *, delay_s: float) -> Figures:
+    """Each read takes so long, after another process has written; a binding needs some of them."""
+    async with stage.witnessed():
+        stage.faults.slow(Call.READ, round(delay_s * 1000))
+        outcomes = []
+        for _ in range(2):
+            await asyncio.to_thread(_touch, stage)
+            outcomes.append(await stage.bind())
+        promise(stage.faults.seen, "nothing was read")
+    stage.faults.heal()
+    await stage.is_well(within_s=60)
+    return {"delay_s": delay_s, "bound": sum(outcomes), "refused": 2 - sum(outcomes)}
+
+
+def _touch(stage: Stage) -> None:
+    """What a process has in memory of the file is no longer true."""
+    with closing(sqlite3.connect(stage.database, isolation_level=None, timeout=60)) as other:
+        other.execute("UPDATE account_version SET last = last + 1")
+
+
+async def index_full(stage: Stage) -> Figures:
+    """The index of the WAL (-shm) cannot grow when it has to: the binding that would need it is refused."""
+    with closing(sqlite3.connect(stage.database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")  # as long as somebody reads what was, the WAL grows
+        reader.execute("SELECT count(*) FROM device").fetchone()
+        async with stage.witnessed():
+            await asyncio.to_thread(_grow, stage, _FRAMES - 40)
+            stage.faults.fail(Call.INDEX, errno.ENOSPC)
+            bound = 0
+            while await stage.bind():
+                bound += 1
+                promise(bound < 40, "the index of the WAL never had to grow")
+            promise(stage.faults.failed, "it was refused for something else")
+            told = await stage.is_told(of="cannot be written", within_s=_TELL_S)
+        stage.faults.heal()
+        await stage.is_well()
+    return {"bound_before": bound, "told": told}
+
+
+_FRAMES = 4062  # that the first part of the index has room for (sqlite.org/walformat, 2.2)
+
+
+def _grow(stage: Stage, frames: int) -> None:
+    """The WAL, to so many frames."""
+    wal = stage.database.with_name("dockgate.db-wal")
+    with closing(sqlite3.connect(stage.database, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_autocheckpoint=0")
+        other.execute("PRAGMA synchronous=OFF")
+        (size,) = other.execute("PRAGMA page_size").fetchone()
+        while (wal.stat().st_size - 32) // (size + 24) < frames:
+            other.execute("UPDATE account_version SET last = last + 1")
 
 
 async def read_only(stage: Stage) -> Figures:
@@ -122,7 +230,10 @@ _BUSY_S = 5.0  # so long a writer waits
 
 
 async def damaged(stage: Stage) -> Figures:
-    """Pages of the database are overwritten under the gateway. What it knows it goes on telling; that there is damage, too."""
+    """Pages of the database are overwritten under the gateway. What it knows it goes on telling; that there is damage, too.
+
+    Nothing is written over them, not by a restart either, which tells of them as well; with the pages back all is as before.
+    """
     for _ in range(3):  # rows to be damaged
         await stage.bind()
     with closing(sqlite3.connect(stage.database)) as other:
@@ -132,21 +243,41 @@ async def damaged(stage: Stage) -> Figures:
         ]
         size = other.execute("PRAGMA page_size").fetchone()[0]
     whole = stage.database.read_bytes()
-    with stage.database.open("r+b") as file:
-        for page in pages:
-            file.seek((page - 1) * size)
-            file.write(b"\xa5" * size)
-    try:
-        async with stage.witnessed():
-            with closing(sqlite3.connect(stage.database, isolation_level=None)) as other:
-                other.execute("UPDATE account_version SET last = last + 1")  # so that the gateway reads anew
-            told = await stage.is_told(of="damage", within_s=_TELL_S)
-    finally:
+    spoilt = b"\xa5" * size
+    places = [slice((page - 1) * size, page * size) for page in pages]
+
+    def put(contents: list[bytes]) -> None:
         with stage.database.open("r+b") as file:
-            for page in pages:
-                file.seek((page - 1) * size)
-                file.write(whole[(page - 1) * size : page * size])
-    return {"pages": len(pages), "told": told}
+            for place, content in zip(places, contents, strict=True):
+                file.seek(place.start)
+                file.write(content)
+
+    def is_untouched(when: str) -> None:
+        now = stage.database.read_bytes()
+        promise(all(now[place] == spoilt for place in places), f"damaged pages were written over {when}")
+
+    put([spoilt for _ in pages])
+    async with stage.witnessed():
+        await asyncio.to_thread(_touch, stage)  # so that the gateway reads anew
+        told = await stage.is_told(of="damage", within_s=_TELL_S)
+        outcomes = [await stage.bind() for _ in range(2)]
+    is_untouched("while docks wanted to bind")
+
+    async def again() -> None:
+        is_untouched("by stopping")
+        before = len(stage.lives.lines(""))
+        await asyncio.to_thread(stage.lives.begin)
+        code = await asyncio.to_thread(stage.lives.ended, _TELL_S)
+        said = " ".join(stage.lives.lines("")[before:])
+        promise(
+            code == DatabaseError.exit_code and "damaged" in said, f"started on damage, it ended with {code}: {said}"
+        )
+        is_untouched("by starting")
+        put([whole[place] for place in places])
+
+    await stage.restart(meanwhile=again)
+    await stage.is_well()
+    return {"pages": len(pages), "bound": sum(outcomes), "refused": 2 - sum(outcomes), "told": told}
 
 
 async def moved(stage: Stage, *, by_another: bool) -> Figures:
@@ -173,11 +304,18 @@ CASES = (
     Case("full at any write", full, {"most": 30, "step": 5}, {"most": 200}),
     Case("broken at any write", broken, {"most": 8, "step": 4}, {"most": 200}),
     Case("read-only", read_only, {}, {}),
+    Case("slow to read", slow_reads, {"delay_s": 0.02}, {"delay_s": 0.3}),
     Case("slow", slow, {"delay_s": 0.1, "told_within_s": None}, {"delay_s": 2.0, "told_within_s": 30.0}),
     Case("locked by another process, shortly", locked, {"seconds": 1.0}, {"seconds": 3.0}),
     Case("locked by another process", locked, {"seconds": 6.5}, {"seconds": 10.0}),
     Case("removed", moved, {"by_another": False}, {"by_another": False}),
     Case("replaced", moved, {"by_another": True}, {"by_another": True}),
+    Case("index of the WAL full", index_full, {}, {}),
 )
+# On a stage whose writes are noted
+NOTED = (Case("broken at any fsync", unsynced, {"cuts": 200}, {"cuts": 4000}),)
 # Afterwards a restart is needed, and told of
-LAST = (Case("damaged pages", damaged, {}, {}),)
+LAST = (
+    Case("unreadable", unreadable, {}, {}, restarts=True),
+    Case("damaged pages", damaged, {}, {}, restarts=True),
+)

@@ -6,9 +6,10 @@ Who is connected stays so and is answered from what is known; who is told that h
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,24 +17,34 @@ from typing import Any
 
 from proof.crash.docks import bind_request
 from proof.crash.ledger import Ledger
+from proof.crash.lost import serving
+from proof.crash.marks import Marks
 from proof.faults.shim import Faults
 from proof.lives import Lives
 from proof.network.ground import Ground, Login, promise
 from proof.network.line import Line, publish, requests_topic
 
+Figures = dict[str, Any]
 CONNECTED = 8
 WAITING = 120
+_LEVEL = re.compile(r"\S+ (?:error|critical) ")
 _ANSWERED_S = 30.0  # a request that the disk holds up is refused after ten
 
 
 @dataclass
 class Stage:
-    """``patience_s``: a connected dock is answered within that time, always."""
+    """``patience_s``: a connected dock is answered within that time, always. ``expected``: what errors in the log speak of.
+
+    ``marks``: of a gateway whose writes are noted. ``start``: its database before the first of them.
+    """
 
     ground: Ground
     lives: Lives
     faults: Faults
     patience_s: float
+    expected: tuple[str, ...] = ()
+    marks: Marks | None = None
+    start: bytes = b""
     lines: list[Line] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     slowest_s: float = 0.0
@@ -97,15 +108,25 @@ class Stage:
             await line.come_in(login)
             self._tid += 1
             wanted = bind_request(login.sn, self.ground.organization, self.ground.code, f"b{self._tid}")
-            deed = self.ledger.begin(login.sn, self.ground.organization)
+            deed = self.ledger.begin(login.sn, self.ground.organization, self.ground.code)
+            mark = self.marks and self.marks.asks(login.sn, self.ground.organization, self.ground.code)
+            synced = self.faults.synced
             await line.send(publish(requests_topic(login.sn), wanted))
             reply = await line.reply()
         errors = [each["err_code"] for each in reply["data"].get("output", {}).get("err_infos", [])]
         if reply["data"]["result"] == 0 and errors == [0, 0]:
+            # What others read may be in the system's memory only
+            promise(
+                deed.again or self.faults.synced > synced, "a binding was acknowledged, and no fsync had gone through"
+            )
             self.ledger.done(deed)
+            if self.marks and mark:
+                self.marks.done(mark)
             return True
         promise(reply["data"]["result"] != 0, f"neither bound nor refused: {reply}")
         self.ledger.unknown(deed)
+        if self.marks and mark:
+            self.marks.unknown(mark)
         return False
 
     # -- what the gateway says and has
@@ -141,16 +162,52 @@ class Stage:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
             self.ledger.check(db)
 
+    def check_log(self) -> None:
+        """No fault of the gateway's own, and no error but of what was done to it."""
+        lines = self.lives.lines("")
+        errors = [line for line in lines if _LEVEL.match(line) and not any(word in line for word in self.expected)]
+        promise(not errors, f"errors that nothing was done for: {errors[:3]}")
+        promise(not self.lives.lines("Traceback"), f"faults in the log:\n{self.lives.tail()}")
+
+    async def restart(self, *, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Connected docks lose their lines, and come in anew."""
+        for line in self.lines:
+            line.drop()
+        self.lines.clear()
+        await asyncio.to_thread(self.stop)
+        if meanwhile is not None:
+            await meanwhile()
+        await asyncio.to_thread(self.lives.start)
+        await self.hold()
+
+    def stop(self) -> None:
+        code = self.lives.stop()
+        promise(code == 0, f"it ended with {code}:\n{self.lives.tail()}")
+
 
 @asynccontextmanager
 async def stage(
-    folder: Path, *, patience_s: float, change: Callable[[dict[str, Any]], None] | None = None
+    folder: Path,
+    *,
+    patience_s: float,
+    change: Callable[[dict[str, Any]], None] | None = None,
+    expected: tuple[str, ...] = (),
+    pages: int | None = None,
 ) -> AsyncIterator[Stage]:
-    """A gateway with docks that are connected; at the end all are still there, and it stops cleanly. ``change``: broker.yaml."""
+    """A gateway with docks that are connected; at the end all are still there, and it stops cleanly. ``change``: broker.yaml.
+
+    ``pages``: its writes are noted, and its WAL goes into the database after so many of them.
+    """
     ground = await asyncio.to_thread(lambda: Ground(folder, docks=CONNECTED + WAITING, change=change))
-    with Faults(folder) as faults, Lives(ground, **faults.environment) as lives:
+    program = serving(pages) if pages else ("-m", "gateway")
+    with (
+        Faults(folder, trace=pages is not None) as faults,
+        Lives(ground, program=program, **faults.environment) as lives,
+    ):
+        made = Stage(ground, lives, faults, patience_s, expected)
+        made.start = made.database.read_bytes() if pages else b""
         await asyncio.to_thread(lives.start)
-        made = Stage(ground, lives, faults, patience_s)
+        made.marks = Marks(faults.trace_file) if pages else None
         await made.hold()
         yield made
         faults.heal()
@@ -158,8 +215,6 @@ async def stage(
         await made.witness()
         for line in made.lines:
             line.drop()
-        await asyncio.to_thread(lives.stop)  # and connections that were dropped have the time to close
+        await asyncio.to_thread(made.stop)  # and connections that were dropped have the time to close
+        made.check_log()
         await asyncio.to_thread(ground.check_database)
-
-
-Figures = dict[str, Any]

@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, OPEN = 8, READ = 16 };
+enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, OPEN = 8, READ = 16, INDEX = 32 };
 enum { T_WRITE = 1, T_TRUNCATE = 2, T_SYNC = 3, T_UNLINK = 4 };
-enum { DATABASE = 1, WAL = 2, JOURNAL = 3, OTHER = 4 };
+enum { DATABASE = 1, WAL = 2, JOURNAL = 3, OTHER = 4, SHARED = 5 };
 
 struct control {
   int64_t calls;    /* which of the enum above fail */
@@ -31,6 +31,7 @@ struct control {
   int64_t clock_ms; /* the wall clock is wrong by this */
   int64_t seen;     /* calls that matched */
   int64_t failed;
+  int64_t synced; /* fsyncs that went well, whatever the others say */
 };
 
 static struct control nothing, *control = &nothing;
@@ -64,7 +65,8 @@ static int kind_of(const char *path) {
   if (!*end) return DATABASE;
   if (!strcmp(end, "-wal")) return WAL;
   if (!strcmp(end, "-journal")) return JOURNAL;
-  if (!strcmp(end, "-shm") || !strcmp(end, ".serving")) return 0;
+  if (!strcmp(end, "-shm")) return SHARED;
+  if (!strcmp(end, ".serving")) return 0;
   return OTHER;
 }
 
@@ -87,8 +89,11 @@ static int fails(int call) {
   return 1;
 }
 
+/* What is done to the index of the WAL counts as INDEX, whatever it is: nothing of it has to be on the disk. */
+static int fails_on(int of, int call) { return of && fails(of == SHARED ? (call == READ ? 0 : INDEX) : call); }
+
 static void note(unsigned char what, int kind, int64_t offset, const void *data, uint32_t size) {
-  if (trace < 0 || !kind || kind == OTHER) return;
+  if (trace < 0 || !kind || kind == OTHER || kind == SHARED) return;
   struct __attribute__((packed)) { unsigned char what, kind; int64_t offset; uint32_t size; } head = {what, kind, offset, size};
   struct iovec parts[] = {{&head, sizeof head}, {(void *)data, data ? size : 0}};
   int before = errno;
@@ -98,7 +103,7 @@ static void note(unsigned char what, int kind, int64_t offset, const void *data,
 
 #define OPENED(name, ...)                                       \
   int of = kind_of(path);                                       \
-  if (of && fails(OPEN)) return -1;                             \
+  if (fails_on(of, OPEN)) return -1;                            \
   mode_t mode = 0;                                              \
   if (flags & (O_CREAT | O_TMPFILE)) {                          \
     va_list more;                                               \
@@ -127,7 +132,7 @@ static ssize_t written(int fd, const void *data, size_t size, off64_t offset) {
   if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
   int of = kind(fd);
   if (of) {
-    if (fails(WRITE)) return -1;
+    if (fails_on(of, WRITE)) return -1;
     note(T_WRITE, of, offset, data, (uint32_t)size);
   }
   return real(fd, data, size, offset);
@@ -141,33 +146,41 @@ ssize_t write(int fd, const void *data, size_t size) {
   if (!real) real = dlsym(RTLD_NEXT, "write");
   int of = kind(fd);
   if (of) {
-    if (fails(WRITE)) return -1;
+    if (fails_on(of, WRITE)) return -1;
     note(T_WRITE, of, lseek64(fd, 0, SEEK_CUR), data, (uint32_t)size);
   }
   return real(fd, data, size);
 }
 
-ssize_t pread64(int fd, void *data, size_t size, off64_t offset) {
+static ssize_t taken(int fd, void *data, size_t size, off64_t offset) {
   static ssize_t (*real)(int, void *, size_t, off64_t);
   if (!real) real = dlsym(RTLD_NEXT, "pread64");
-  return kind(fd) && fails(READ) ? -1 : real(fd, data, size, offset);
+  return fails_on(kind(fd), READ) ? -1 : real(fd, data, size, offset);
+}
+
+ssize_t pread(int fd, void *data, size_t size, off_t offset) { return taken(fd, data, size, offset); }
+ssize_t pread64(int fd, void *data, size_t size, off64_t offset) { return taken(fd, data, size, offset); }
+
+static void synced(int of) {
+  __sync_fetch_and_add(&control->synced, 1);
+  note(T_SYNC, of, 0, NULL, 0);
 }
 
 int fsync(int fd) {
   REAL(fsync);
   int of = kind(fd);
-  if (of && fails(SYNC)) return -1;
+  if (fails_on(of, SYNC)) return -1;
   int done = real(fd);
-  if (of && !done) note(T_SYNC, of, 0, NULL, 0);
+  if (of && !done) synced(of);
   return done;
 }
 
 int fdatasync(int fd) {
   REAL(fdatasync);
   int of = kind(fd);
-  if (of && fails(SYNC)) return -1;
+  if (fails_on(of, SYNC)) return -1;
   int done = real(fd);
-  if (of && !done) note(T_SYNC, of, 0, NULL, 0);
+  if (of && !done) synced(of);
   return done;
 }
 
@@ -175,7 +188,7 @@ int ftruncate64(int fd, off64_t size) {
   REAL(ftruncate64);
   int of = kind(fd);
   if (of) {
-    if (fails(TRUNCATE)) return -1;
+    if (fails_on(of, TRUNCATE)) return -1;
     note(T_TRUNCATE, of, size, NULL, 0);
   }
   return real(fd, size);

@@ -1,6 +1,6 @@
 """Builds the shim, and tells it while the process runs what shall fail and by how much the clock is wrong.
 
-Only calls on the database's own files fail (``dockgate.db``, its WAL and journal); everything else goes on as ever.
+Only calls on the database's own files fail (``dockgate.db``, its WAL and the index of that, its journal).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 _SOURCE = Path(__file__).with_name("shim.c")
-_FIELDS = ("calls", "error", "skip", "count", "delay_ms", "clock_ms", "seen", "failed")
+_FIELDS = ("calls", "error", "skip", "count", "delay_ms", "clock_ms", "seen", "failed", "synced")
 _NUMBER = struct.Struct("q")
 _SIZE = _NUMBER.size * len(_FIELDS)
 
@@ -25,6 +25,7 @@ class Call(IntFlag):
     TRUNCATE = 4
     OPEN = 8
     READ = 16
+    INDEX = 32  # whatever changes the index of the WAL (-shm)
     ANY_WRITE = WRITE | SYNC | TRUNCATE
 
 
@@ -71,6 +72,11 @@ class Faults:
     def failed(self) -> int:
         """How many of them failed."""
         return self._get("failed")
+
+    @property
+    def synced(self) -> int:
+        """fsyncs that went well, since the beginning."""
+        return self._get("synced")
 
     def fail(self, calls: Call, error: int, *, skip: int = 0, count: int = -1) -> None:
         """From now on ``calls`` fail with ``error``, after ``skip`` that go well; negative ``count``: until ``heal``."""

@@ -16,7 +16,8 @@ from pathlib import Path
 _HEAD = struct.Struct("<BBqI")
 _SECTOR = 512
 WRITE, TRUNCATE, SYNC, UNLINK, MARK = 1, 2, 3, 4, 5
-SUFFIXES = {1: "", 2: "-wal", 3: "-journal"}
+DATABASE = 1
+SUFFIXES = {DATABASE: "", 2: "-wal", 3: "-journal"}
 
 
 @dataclass(frozen=True, slots=True)

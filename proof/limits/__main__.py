@@ -7,6 +7,10 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from proof.broken import texts
+from proof.network.ground import BrokenPromise
 
 from .run import LONG, SHORT, accesses, docks, messages
 
@@ -19,14 +23,17 @@ def main() -> int:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--out", type=Path)
     told = parser.parse_args()
-    found = {}
+    found: dict[str, Any] = {"broken": []}
     for name in told.ramp:
         with tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder:
-            found[name] = RAMPS[name](Path(folder), SHORT if told.short else LONG)
-        print(json.dumps({name: found[name]}), flush=True)
+            try:
+                found[name] = RAMPS[name](Path(folder), SHORT if told.short else LONG)
+            except* BrokenPromise as group:
+                found["broken"] += texts(group)
+        print(json.dumps({name: found.get(name), "broken": found["broken"]}), flush=True)
         if told.out:
             told.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return 1 if found["broken"] else 0
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from proof.soak.trend import percentile
 # A connected dock may wait longer than promised for calmer times while a limit is passed; not so long that it would give up.
 _UNDER_LIMIT_S: Final = 10.0
 _SLOW_S: Final = 1.0  # deliveries that take longer have given
+_SPENT: Final = 0.9  # of a thing is all of it, as far as can be told from outside
 _MARGIN: Final = 400  # descriptors beside those of docks
 
 
@@ -91,10 +92,10 @@ def docks(folder: Path, size: Size) -> dict[str, Any]:
     with _descriptors(size.docks + size.over + _MARGIN) as descriptors:
         made = Ground(folder, docks=size.docks + size.over, untied=3, change=change)
         with made as ground:
-            return {"descriptors_allowed": descriptors, **uvloop.run(_docks(ground, size))}
+            return {"descriptors_allowed": descriptors, **uvloop.run(_docks(ground, size, descriptors))}
 
 
-async def _docks(ground: Ground, size: Size) -> dict[str, Any]:
+async def _docks(ground: Ground, size: Size, descriptors: int) -> dict[str, Any]:
     steps: list[dict[str, Any]] = []
     stage = stage_of(ground, ground.docks)
     crowds = []
@@ -117,6 +118,11 @@ async def _docks(ground: Ground, size: Size) -> dict[str, Any]:
                 }
             )
         full = ground.metrics()
+        used = {
+            "limits.connections": full["dockgate_connections_open"] / (size.docks + 1),
+            "descriptors": (await asyncio.to_thread(ground.held)).descriptors / descriptors,
+            "memory": ground.resident_bytes() / _memory_bytes(),
+        }
         ended = {name: value for name, value in full.items() if name.startswith("dockgate_connections_closed_total{")}
         promise(_lost(crowds) == 0, f"{_lost(crowds)} connected docks were lost: {ended}")
         stage.limit_s = 5.0
@@ -130,7 +136,8 @@ async def _docks(ground: Ground, size: Size) -> dict[str, Any]:
     after = await ground.nothing_left(before, within_s=60.0)
     return {
         "steps": steps,
-        "gives_first": "limits.connections: further sockets are closed, and a line in the log says so",
+        "used": {name: round(share, 3) for name, share in used.items()},
+        "gives_first": gives_first(used),
         "refused": int(refused),
         "attempts_beyond": beyond.refused + beyond.lost + beyond.errors,
         "kb_per_dock": round((steps[-1]["resident_mb"] * 1e6 - before.resident_bytes) / 1024 / size.docks, 1),
@@ -171,13 +178,17 @@ async def _messages(ground: Ground, size: Size) -> dict[str, Any]:
         await fleet.come()
         await fleet.introduce()
         before = await ground.calm()
+        was_dropped = ground.metrics().get("dockgate_messages_dropped_total", 0.0)
         for rate in size.rates:
             steps.append(await _at(ground, fleet, rate, size.seconds))
             await fleet.hear_out(30.0)
-            missing = fleet.account.routed - fleet.account.forwarded
-            steps[-1]["not_delivered"] = missing
-            fleet.account.forwarded = fleet.account.routed
-            if steps[-1]["delivery_p99_ms"] > _SLOW_S * 1e3 or missing:
+            told = fleet.take_stock()
+            dropped = ground.metrics().get("dockgate_messages_dropped_total", 0.0)
+            steps[-1] |= {"not_delivered": told.missing, "delivered_twice": told.doubled}
+            steps[-1]["told_as_dropped"] = round(dropped - was_dropped)
+            was_dropped = dropped
+            judge_step(steps[-1])
+            if steps[-1]["delivery_p99_ms"] > _SLOW_S * 1e3 or told.missing:
                 break
         promise(fleet.account.put_out == 0, f"{fleet.account.put_out} connections were ended by the gateway")
         promise(fleet.waiting == 0, f"{fleet.waiting} replies never came")
@@ -185,18 +196,35 @@ async def _messages(ground: Ground, size: Size) -> dict[str, Any]:
         calm = await _at(ground, fleet, size.rates[0], size.seconds / 2)
         promise(calm["delivery_p99_ms"] < _SLOW_S * 1e3, f"afterwards a message takes {calm['delivery_p99_ms']} ms")
         await fleet.hear_out(30.0)
+        lost = fleet.take_stock().missing
+        promise(lost == 0, f"afterwards {lost} messages were lost")
         await ground.nothing_left(before, within_s=30.0)
-    fleet.leave()
+    await fleet.leave()
     kept = [step["arrived_per_s"] for step in steps if step["delivery_p99_ms"] <= _SLOW_S * 1e3]
+    last = steps[-1]
     return {
         "docks": size.senders,
         "steps": steps,
         "most_in_time_per_s": max(kept, default=0),
-        "gives_first": "time: messages wait in the kernel's buffers, and docks are read more slowly",
+        "gives_first": gives_first(_used(ground, last)),
         "afterwards": calm,
         "access_afterwards_s": await _is_well(ground),
         "witness": witness.figures,
     }
+
+
+def judge_step(step: dict[str, Any]) -> None:
+    """Nothing may be lost while messages come in time; beyond that, what is lost has to be counted by the gateway as dropped.
+
+    Nothing may come twice, ever. Raises BrokenPromise.
+    """
+    missing, told = step["not_delivered"], step["told_as_dropped"]
+    promise(step["delivered_twice"] == 0, f"{step['delivered_twice']} messages came twice")
+    if step["delivery_p99_ms"] <= _SLOW_S * 1e3:
+        promise(
+            missing == 0, f"{missing} messages were lost at {step['offered_per_s']} a second, which is within capacity"
+        )
+    promise(missing <= told, f"{missing} messages were lost, and {told} told of as dropped")
 
 
 async def _at(ground: Ground, fleet: Fleet, rate: int, seconds: float) -> dict[str, Any]:
@@ -210,7 +238,7 @@ async def _at(ground: Ground, fleet: Fleet, rate: int, seconds: float) -> dict[s
         time.process_time(),
         time.monotonic(),
     )
-    routed = account.routed
+    routed, machine = account.routed, _machine_s()
     async with asyncio.TaskGroup() as group:
         group.create_task(fleet.talk(stop))
         await asyncio.sleep(seconds)
@@ -227,6 +255,7 @@ async def _at(ground: Ground, fleet: Fleet, rate: int, seconds: float) -> dict[s
         "reply_p99_ms": round(percentile(replies, 0.99) * 1e3, 2),
         "gateway_busy": round((_cpu_s(ground.pid) - cpu) / took, 2),
         "generator_busy": round((time.process_time() - own) / took, 2),
+        "machine_busy": round((_machine_s() - machine) / took / cores(), 2),
     }
 
 
@@ -247,7 +276,7 @@ async def _accesses(ground: Ground, size: Size) -> dict[str, Any]:
         before = await ground.calm()
         for number, at_once in enumerate(size.at_once):
             stage = stage_of(ground, ground.docks[number * share : (number + 1) * share])
-            cpu, at = _cpu_s(ground.pid), time.monotonic()
+            cpu, machine, at = _cpu_s(ground.pid), _machine_s(), time.monotonic()
             found = await access_load.run(stage, tls=True, seconds=size.seconds, at_once=at_once, warm_up=0)
             promise(
                 found["failed"] == 0, f"{found['failed']} accesses failed with {at_once} at once: {found['last_error']}"
@@ -261,6 +290,7 @@ async def _accesses(ground: Ground, size: Size) -> dict[str, Any]:
                     "p99_ms": found["access"].get("p99_ms"),
                     "gateway_busy": round((_cpu_s(ground.pid) - cpu) / (time.monotonic() - at), 2),
                     "generator_busy": found["generator_busy"],
+                    "machine_busy": round((_machine_s() - machine) / (time.monotonic() - at) / cores(), 2),
                 }
             )
         turned_away = ground.metrics().get("dockgate_logins_refused_total", 0.0)
@@ -269,15 +299,47 @@ async def _accesses(ground: Ground, size: Size) -> dict[str, Any]:
     return {
         "steps": steps,
         "most_per_s": max(step["per_s"] for step in steps),
-        "gives_first": "time: docks wait in the kernel's queue and for their turn; none is turned away",
+        "gives_first": gives_first(_used(ground, max(steps, key=lambda step: float(step["gateway_busy"])))),
         "access_afterwards_s": await _is_well(ground),
         "resident_mb_afterwards": round(after.resident_bytes / 1e6, 1),
         "witness": witness.figures,
     }
 
 
+# -- what gives
+
+
+def gives_first(used: dict[str, float]) -> str:
+    """``used``: of each thing there is only so much of, the share that is in use. What has the least left, and how much is used."""
+    name = max(used, key=lambda each: used[each])
+    if used[name] < _SPENT:
+        return f"nothing yet: of {name} {used[name]:.0%} are used"
+    return f"{name}: {used[name]:.0%} used"
+
+
+def _used(ground: Ground, step: dict[str, Any]) -> dict[str, float]:
+    """Of a step of a ramp. Both programs run on one core each, and on those that the machine has, with whatever else does."""
+    return {
+        "the gateway's core": step["gateway_busy"],
+        "the generator": step["generator_busy"],
+        "the machine's cores": step["machine_busy"],
+        "memory": ground.resident_bytes() / _memory_bytes(),
+    }
+
+
 def cores() -> int:
     return len(os.sched_getaffinity(0))
+
+
+def _machine_s() -> float:
+    """Seconds that all cores have been busy with anything, the host's own use of them included (proc(5), /proc/stat)."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cpu_s(pid: int) -> float:

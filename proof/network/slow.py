@@ -17,6 +17,9 @@ from .line import Line, connect, publish
 # The gateway looks at the clock once a second; the rest is for a busy machine.
 _MARGIN_S = 3.0
 _LATECOMERS = 5
+# A dock whose handshake was crowded out comes again; on a busy machine, which the attacker's own loop makes so, that happens.
+_TRIES = 4
+_AGAIN_S = 0.5
 _TRICKLE_S = 0.05
 _MIB = 1024 * 1024
 
@@ -38,19 +41,30 @@ async def _until_closed(ground: Ground, count: int, begin: Callable[[int], Await
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             group.create_task(one(number))
-        came = await _latecomers(ground)
-    return {"slow": count, "closed_after_s": round(max(lasted), 2), "dock_came_in_s": round(came, 3)}
+        came, tries = await _latecomers(ground)
+    return {
+        "slow": count,
+        "closed_after_s": round(max(lasted), 2),
+        "dock_came_in_s": round(came, 3),
+        "its_tries": tries,
+    }
 
 
-async def _latecomers(ground: Ground) -> float:
-    """Docks that come when the slow ones are there, from the same address: the longest that one of them took."""
-    took = []
+async def _latecomers(ground: Ground) -> tuple[float, int]:
+    """Docks that come when the slow ones are there, from the same address: the longest that one of them took, and its tries."""
+    took: list[tuple[float, int]] = []
     for dock in ground.docks[:_LATECOMERS]:
         began = time.monotonic()
-        async with Line(ground, tls=True) as line:
-            await line.open()
-            await line.access(dock)
-        took.append(time.monotonic() - began)
+        for number in range(1, _TRIES + 1):
+            try:
+                async with Line(ground, tls=True) as line:
+                    await line.open()
+                    await line.access(dock)
+                break
+            except ConnectionError as error:
+                promise(number < _TRIES, f"a dock is kept out, after {number} tries: {error}")
+                await asyncio.sleep(_AGAIN_S)
+        took.append((time.monotonic() - began, number))
     return max(took)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import uvloop
 
-from proof.network.ground import Ground
+from proof.broken import texts
+from proof.network.ground import BrokenPromise, Ground
 
 from .plot import svg
 from .run import SHORT, Soak, run
@@ -29,9 +30,15 @@ def main() -> int:
     if told.seconds:
         soak = replace(soak, seconds=told.seconds)
 
-    def keep(figures: dict[str, Any]) -> None:
+    figures: dict[str, Any] = {"broken": []}
+
+    def write() -> None:
         if told.out:
             told.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+    def keep(found: dict[str, Any]) -> None:
+        figures.update(found)
+        write()
         if told.plot:
             told.plot.write_text(svg(figures["samples"]), encoding="utf-8")
         print(json.dumps({name: value for name, value in figures.items() if name != "samples"}, indent=1), flush=True)
@@ -40,8 +47,13 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="dockgate-proof-") as folder,
         Ground(Path(folder), docks=soak.docks) as ground,
     ):
-        uvloop.run(run(ground, soak, keep))
-    return 0
+        try:
+            uvloop.run(run(ground, soak, keep))
+        except* BrokenPromise as group:
+            figures["broken"] = texts(group)
+            write()
+            print(json.dumps(figures["broken"]), file=sys.stderr, flush=True)
+    return 1 if figures["broken"] else 0
 
 
 if __name__ == "__main__":

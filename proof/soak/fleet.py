@@ -1,6 +1,7 @@
 """Docks with their ordinary traffic and the platform that listens to them; every reply and every message is accounted for.
 
-One event loop, no task for a dock, so that a thousand cost little. A reply that comes twice, or never, is counted as such.
+One event loop, no task for a dock, so that a thousand cost little. Each message has a number of its own, by which one that comes
+twice, or never, is known as such: a lost one and a doubled one do not make up for each other.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import cast
 from bench.load.packets import split
 from proof.network.ground import HOST, Ground, Login
 
-from .traffic import REPLY_TOPICS, Kind, Words, packet, text, tid_of
+from .traffic import REPLY_TOPICS, Form, Kind, Order, Words, orders, packet, text, tid_of
 
 _CONNACK, _PUBLISH, _SUBACK = 2, 3, 9
 _TICK_S = 0.004
 _PATIENCE_S = 20.0
 _REST_S = 1.0  # before a dock leaves it is quiet so long
 _AT_ONCE = 50
+_GOODBYE_S = 30.0
 _PING_S = 20.0
 _SAMPLES = 20_000  # of one window
 
@@ -39,6 +41,12 @@ class Account:
     returned: int = 0
     forwarded: int = 0
     routed: int = 0  # sent on topics that the platform is subscribed to
+    under_way: set[int] = field(default_factory=set)  # of these, what has not come
+    twice: int = 0  # came, and had come before or was never sent
+    ordered: int = 0  # sent down to docks; each is answered up again
+    obeyed: int = 0
+    orders: set[int] = field(default_factory=set)  # on their way down
+    answers: set[int] = field(default_factory=set)  # on their way up
     replies: list[float] = field(default_factory=list)
     deliveries: list[float] = field(default_factory=list)
 
@@ -49,10 +57,18 @@ class Account:
         return replies, deliveries
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    missing: int
+    doubled: int
+
+
 class _Client(asyncio.Protocol):
     """Logs in and subscribes; ``ready`` tells when, or why not."""
 
-    def __init__(self, login: Login, filters: list[str]) -> None:
+    def __init__(self, login: Login, filters: list[str], *, level: int = 4, tls: bool = False) -> None:
+        self.level = level
+        self.tls = tls
         self._login = login
         self._filters = filters
         self._buffer = b""
@@ -64,7 +80,12 @@ class _Client(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         login = self._login
         words = text(login.account) + text(login.account) + text(login.password)
-        self.transport.write(packet(0x10, b"\0\4MQTT\4\xc2" + struct.pack("!H", 60) + words))
+        head = b"\0\4MQTT" + bytes([self.level, 0xC2]) + struct.pack("!H", 60) + self._no_properties
+        self.transport.write(packet(0x10, head + words))
+
+    @property
+    def _no_properties(self) -> bytes:
+        return b"\0" if self.level == 5 else b""
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.transport = None
@@ -81,8 +102,8 @@ class _Client(asyncio.Protocol):
                 self.message(data, body, end)
             elif first >> 4 == _CONNACK and self.transport is not None and data[body + 1] == 0:
                 wanted = b"".join(text(each) + b"\0" for each in self._filters)
-                self.transport.write(packet(0x82, b"\0\1" + wanted))
-            elif first >> 4 == _SUBACK and 0x80 not in data[body + 2 : end] and not self.ready.done():
+                self.transport.write(packet(0x82, b"\0\1" + self._no_properties + wanted))
+            elif first >> 4 == _SUBACK and max(data[body + 2 : end]) < 0x80 and not self.ready.done():
                 self.ready.set_result(None)
         self._buffer = data[used:]
 
@@ -96,9 +117,13 @@ class _Client(asyncio.Protocol):
 
 
 class _Dock(_Client):
-    def __init__(self, fleet: Fleet, login: Login, words: Words) -> None:
-        super().__init__(login, [f"thing/product/{login.sn}/{last}" for last in REPLY_TOPICS])
+    def __init__(self, fleet: Fleet, login: Login, words: Words, manner: Manner) -> None:
+        topics = [*REPLY_TOPICS, *((order.last for order in Order) if manner.is_ordered else ())]
+        filters = [f"thing/product/{login.sn}/{last}" for last in topics]
+        super().__init__(login, filters, level=manner.level, tls=manner.tls)
         self._fleet = fleet
+        self.manner = manner
+        self._orders = {order: f"/{order.last}".encode() for order in Order}
         self.login = login
         self.words = words
         self.waiting: dict[int, float] = {}
@@ -107,6 +132,12 @@ class _Dock(_Client):
     def message(self, data: bytes, body: int, end: int) -> None:
         account = self._fleet.account
         number = tid_of(data, body, end)
+        if self.manner.is_ordered:
+            topic_end = body + 2 + int.from_bytes(data[body : body + 2])
+            for order, last in self._orders.items():
+                if data.endswith(last, body, topic_end):
+                    self._obey(order, number)
+                    return
         asked_at = self.waiting.pop(number, None) if number is not None else None
         if asked_at is None:
             account.doubled += 1
@@ -121,6 +152,16 @@ class _Dock(_Client):
         super().connection_lost(exc)
         self._fleet.account.put_out += not self.leaving
 
+    def _obey(self, order: Order, number: int | None) -> None:
+        account = self._fleet.account
+        if number not in account.orders:
+            account.twice += 1
+            return
+        account.orders.discard(number)
+        account.answers.add(number)
+        if self.transport is not None:
+            self.transport.write(self.words.answer(order, number))
+
     def say(self, kind: Kind, number: int) -> bool:
         if self.transport is None or self.resting:
             return False
@@ -134,16 +175,28 @@ class _Platform(_Client):
     """Subscribed to what all docks send; counts it."""
 
     def __init__(self, fleet: Fleet, login: Login) -> None:
-        super().__init__(login, ["thing/product/+/osd", "thing/product/+/state", "thing/product/+/events"])
+        lasts = ("osd", "state", "events", *(order.replied for order in Order))
+        super().__init__(login, [f"thing/product/+/{last}" for last in lasts])
         self._fleet = fleet
 
     def message(self, data: bytes, body: int, end: int) -> None:
         account = self._fleet.account
+        number = tid_of(data, body, min(end, body + 120))
+        if number in account.answers:
+            account.answers.discard(number)
+            account.obeyed += 1
+            return
+        if number not in account.under_way:
+            account.twice += 1
+            return
+        account.under_way.discard(number)
         account.forwarded += 1
         if account.forwarded % 16 == 0 and len(account.deliveries) < _SAMPLES:
-            number = tid_of(data, body, min(end, body + 120))
-            if number is not None:
-                account.deliveries.append((time.perf_counter_ns() - number) / 1e9)
+            account.deliveries.append((time.perf_counter_ns() - number) / 1e9)
+
+    def order(self, form: Form, number: int) -> None:
+        if self.transport is not None:
+            self.transport.write(form.stamped(number))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -154,19 +207,38 @@ class _Platform(_Client):
             self.transport.write(b"\xc0\0")
 
 
-class Fleet:
-    """``rate``: how many times what docks at rest send."""
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a dock speaks. ``is_ordered``: it is sent orders, and answers them."""
 
-    def __init__(self, ground: Ground, docks: int, rate: float) -> None:
+    level: int = 4
+    tls: bool = False
+    is_ordered: bool = False
+
+
+# A quarter of the docks each; the rest as all of them where nothing is mixed.
+_MANNERS = (Manner(), Manner(tls=True), Manner(level=5), Manner(is_ordered=True))
+
+
+class Fleet:
+    """``rate``: how many times what docks at rest send. ``mixed``: TLS, MQTT 5 and orders among them."""
+
+    def __init__(self, ground: Ground, docks: int, rate: float, *, mixed: bool = False) -> None:
         self._ground = ground
         self.rate = rate
         self.account = Account()
         self._number = time.perf_counter_ns()
+        self._away: set[str] = set()
         logins = ground.docks[:docks]
-        self._docks = [_Dock(self, each, Words(each.sn, ground.organization, ground.code)) for each in logins]
+        manners = [_MANNERS[number % len(_MANNERS)] if mixed else Manner() for number in range(len(logins))]
+        self._docks = [
+            _Dock(self, each, Words(each.sn, ground.organization, ground.code, level=manner.level), manner)
+            for each, manner in zip(logins, manners, strict=True)
+        ]
+        self._orders = {dock.login.sn: orders(dock.login.sn) for dock in self._docks if dock.manner.is_ordered}
         random.Random(1).shuffle(self._docks)
         self._platform = _Platform(self, ground.service)
-        self._turns = dict.fromkeys(Kind, 0)
+        self._turns: dict[Kind | Order, int] = dict.fromkeys((*Kind, *Order), 0)
 
     def __len__(self) -> int:
         return len(self._docks)
@@ -191,8 +263,10 @@ class Fleet:
     async def _connect(self, client: _Client, number: int) -> None:
         async with asyncio.timeout(_PATIENCE_S):
             await asyncio.get_running_loop().create_connection(
-                lambda: client, HOST, self._ground.ports["plain"], local_addr=(f"127.0.{1 + number % 100}.1", 0)
-            )
+                lambda: client, HOST, self._ground.ports["tls" if client.tls else "plain"],
+                local_addr=(f"127.0.{1 + number % 100}.1", 0),
+                ssl=self._ground.tls() if client.tls else None, server_hostname="localhost" if client.tls else None,
+            )  # fmt: skip
             await client.ready
 
     def _next(self) -> int:
@@ -203,25 +277,44 @@ class Fleet:
     def _say(self, kind: Kind) -> None:
         dock = self._docks[self._turns[kind] % len(self._docks)]
         self._turns[kind] += 1
-        if dock.say(kind, self._next()):
+        number = self._next()
+        if dock.say(kind, number):
             self.account.sent += 1
             self.account.asked += kind.replied is not None
-            self.account.routed += kind is not Kind.REQUEST
+            if kind is not Kind.REQUEST:
+                self._route(number)
+
+    def _route(self, number: int) -> None:
+        self.account.routed += 1
+        self.account.under_way.add(number)
+
+    def _order(self, order: Order) -> None:
+        """To the next dock that is there and not about to leave."""
+        wanted = list(self._orders)
+        sn = wanted[self._turns[order] % len(wanted)]
+        self._turns[order] += 1
+        if sn in self._away:
+            return
+        number = self._next()
+        self.account.ordered += 1
+        self.account.orders.add(number)
+        self._platform.order(self._orders[sn][order], number)
 
     async def introduce(self) -> None:
         """Each dock tells of its aircraft, which may then be heard: slowly, as this is stored."""
         for dock in self._docks:
             for _ in range(3):
-                dock.say(Kind.OSD, self._next())
+                number = self._next()
+                dock.say(Kind.OSD, number)
                 self.account.sent += 1
-                self.account.routed += 1
+                self._route(number)
             await asyncio.sleep(_TICK_S / 4)
         await asyncio.sleep(_REST_S)
 
     async def talk(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        said = dict.fromkeys(Kind, 0)
+        said: dict[Kind | Order, int] = dict.fromkeys((*Kind, *Order), 0)
         pinged = started
         while not stop.is_set():
             elapsed = loop.time() - started
@@ -233,6 +326,11 @@ class Fleet:
                 for _ in range(due - said[kind]):
                     self._say(kind)
                 said[kind] = due
+            for order in Order if self._orders else ():
+                due = int(elapsed * order.per_s * self.rate * len(self._orders))
+                for _ in range(due - said[order]):
+                    self._order(order)
+                said[order] = due
             await asyncio.sleep(_TICK_S)
 
     async def come_and_go(self, stop: asyncio.Event, each_s: float) -> None:
@@ -242,29 +340,47 @@ class Fleet:
                 return
             dock = self._docks[number * 7 % len(self._docks)]
             dock.resting = True
+            self._away.add(dock.login.sn)
             await asyncio.sleep(_REST_S)
             if not dock.waiting and dock.transport is not None:
                 dock.leaving = True
                 dock.leave()
-                again = _Dock(self, dock.login, dock.words)
+                again = _Dock(self, dock.login, dock.words, dock.manner)
                 again.resting = True
                 self._docks[self._docks.index(dock)] = again
                 await self._connect(again, number)
                 again.resting = False
                 self.account.returned += 1
             dock.resting = False
+            self._away.discard(dock.login.sn)
             await asyncio.sleep(max(0.0, each_s - _REST_S))
 
     async def hear_out(self, within_s: float = 10.0) -> None:
         """Wait for what is still under way."""
         until = asyncio.get_running_loop().time() + within_s
         account = self.account
-        while self.waiting or account.forwarded < account.routed:
+        while self.waiting or account.under_way or account.orders or account.answers:
             if asyncio.get_running_loop().time() >= until:
                 return
             await asyncio.sleep(_TICK_S)
 
-    def leave(self) -> None:
-        for client in (*self._docks, self._platform):
+    def take_stock(self) -> Stock:
+        """Of all messages since the last time. What has not come by now is given up."""
+        account = self.account
+        stock = Stock(len(account.under_way) + len(account.orders) + len(account.answers), account.twice)
+        for each in (account.under_way, account.orders, account.answers):
+            each.clear()
+        account.twice = 0
+        return stock
+
+    async def leave(self) -> None:
+        """TLS takes a while to say goodbye."""
+        everybody = (*self._docks, self._platform)
+        for client in everybody:
             client.leaving = True
             client.leave()
+        until = asyncio.get_running_loop().time() + _GOODBYE_S
+        while any(client.transport is not None for client in everybody):
+            if asyncio.get_running_loop().time() > until:
+                raise TimeoutError("connections were not closed")
+            await asyncio.sleep(_TICK_S)

@@ -25,6 +25,10 @@ from .trend import Slope, percentile, slope
 
 # Growth of the memory in an hour, as a share of it, that counts as none.
 FLAT = 0.02
+# Twice the standard error of that growth may be as much, or the samples tell nothing.
+KNOWN = 0.04
+# A shorter run cannot tell, whatever it sees.
+_LEAST_JUDGED_S = 600.0
 # The first part of a run is no part of the trend: answers are remembered for ten minutes, and fill their places until then.
 _WARM_S = 660.0
 _WARM_SHARE = 0.5
@@ -62,7 +66,7 @@ class Sample:
 
 async def run(ground: Ground, soak: Soak, keep: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
     """The figures, which ``keep`` is given whatever they say. Raises BrokenPromise."""
-    fleet = Fleet(ground, soak.docks, soak.rate)
+    fleet = Fleet(ground, soak.docks, soak.rate, mixed=True)
     account = fleet.account
     samples: list[Sample] = []
     left = ""
@@ -75,13 +79,13 @@ async def run(ground: Ground, soak: Soak, keep: Callable[[dict[str, Any]], None]
         async with _traffic(fleet, soak):
             await _watch(ground, fleet, soak, samples)
         await fleet.hear_out()
-        lost, missing = fleet.waiting, account.routed - account.forwarded
+        lost, stock = fleet.waiting, fleet.take_stock()
         try:
             await ground.nothing_left(quiet, within_s=30.0)
         except BrokenPromise as error:
             left = str(error)
         after = await asyncio.to_thread(ground.held)
-    fleet.leave()
+    await fleet.leave()
     figures = {
         "docks": soak.docks,
         "rate": soak.rate,
@@ -89,7 +93,10 @@ async def run(ground: Ground, soak: Soak, keep: Callable[[dict[str, Any]], None]
         "messages": account.sent,
         "messages_per_s": round(account.sent / samples[-1].at_s, 1),
         "messages_per_s_and_dock": round(PER_DOCK * soak.rate, 2),
-        "not_delivered": missing,
+        "not_delivered": stock.missing,
+        "delivered_twice": stock.doubled,
+        "orders": account.ordered,
+        "orders_answered": account.obeyed,
         "replies": account.answered,
         "replies_lost": lost,
         "replies_doubled": account.doubled,
@@ -98,7 +105,7 @@ async def run(ground: Ground, soak: Soak, keep: Callable[[dict[str, Any]], None]
         "before": _told(quiet),
         "after": _told(after),
         "witness": witness.figures,
-        **_trends(samples),
+        **trends(samples),
         "samples": [_row(sample) for sample in samples],
     }
     if keep is not None:
@@ -107,11 +114,14 @@ async def run(ground: Ground, soak: Soak, keep: Callable[[dict[str, Any]], None]
     promise(account.doubled == 0, f"{account.doubled} replies came to nobody's question")
     promise(account.refused == 0, f"{account.refused} requests were refused")
     promise(account.put_out == 0, f"{account.put_out} connections were ended by the gateway")
-    promise(missing == 0, f"{missing} messages of {account.routed} did not arrive at the platform")
+    sent = account.routed + account.ordered
+    promise(stock.missing == 0, f"{stock.missing} messages of {sent} did not arrive")
+    promise(stock.doubled == 0, f"{stock.doubled} messages of {sent} came twice")
+    promise(account.obeyed == account.ordered, f"{account.obeyed} of {account.ordered} orders were answered")
     promise(not left, left)
     promise(not ground.faults(), f"the log tells of faults: {ground.faults()[:3]}")
     promise(witness.slowest_s < BOUND_S, f"the connected dock waited {witness.slowest_s:.2f} s for an answer")
-    _judge_trends(figures)
+    judge_trends(figures)
     return figures
 
 
@@ -151,7 +161,7 @@ async def _watch(ground: Ground, fleet: Fleet, soak: Soak, samples: list[Sample]
         )
 
 
-def _trends(samples: list[Sample]) -> dict[str, Any]:
+def trends(samples: list[Sample]) -> dict[str, Any]:
     """Of what came after the warm-up; of a short run there is none to tell."""
     warm_s = min(_WARM_S, _WARM_SHARE * samples[-1].at_s)
     warm = [sample for sample in samples if sample.at_s >= warm_s]
@@ -167,6 +177,7 @@ def _trends(samples: list[Sample]) -> dict[str, Any]:
         "descriptors": [min(each.descriptors for each in held), max(each.descriptors for each in held)],
         "threads": [min(each.threads for each in held), max(each.threads for each in held)],
     }
+    figures["trend_judged"] = figures["measured_s"] >= _LEAST_JUDGED_S and len(warm) >= _LEAST_FOR_A_TREND
     if len(warm) < _LEAST_FOR_A_TREND:
         return figures
     hours = [sample.at_s / 3600 for sample in warm]
@@ -182,11 +193,13 @@ def _trends(samples: list[Sample]) -> dict[str, Any]:
     return figures
 
 
-def _judge_trends(figures: dict[str, Any]) -> None:
-    if "memory_mb_per_hour" not in figures:
+def judge_trends(figures: dict[str, Any]) -> None:
+    """Of a run that was long enough. Raises BrokenPromise."""
+    if not figures["trend_judged"]:
         return
     memory = Slope(*figures["memory_mb_per_hour"].values())
     promise(memory.is_flat(FLAT), f"memory grows by {memory.per_unit:.2f} MB/h (standard error {memory.error:.2f})")
+    promise(memory.is_known(KNOWN), f"how memory grows cannot be told: standard error {memory.error:.2f} MB/h")
     first, last = figures["reply_p50_ms_of_quarters"]
     promise(
         last < _SLOWER * first + 1, f"replies took {first:.2f} ms in the first quarter and {last:.2f} ms in the last"

@@ -9,6 +9,7 @@ import json
 import struct
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 
@@ -23,6 +24,18 @@ class Kind(Enum):
     REQUEST = (6 / 411, "requests", "requests_reply")
 
     def __init__(self, per_s: float, last: str, replied: str | None) -> None:
+        self.per_s = per_s
+        self.last = last
+        self.replied = replied
+
+
+class Order(Enum):
+    """What a platform sends to a dock, which answers each on ``replied``. ``per_s``: of one dock that gets any."""
+
+    SERVICE = (0.05, "services", "services_reply")
+    PROPERTY = (0.02, "property/set", "property/set_reply")
+
+    def __init__(self, per_s: float, last: str, replied: str) -> None:
         self.per_s = per_s
         self.last = last
         self.replied = replied
@@ -64,7 +77,7 @@ def text(value: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """A PUBLISH of QoS 0 but for the number in its ``tid``."""
 
     head: bytes
@@ -74,23 +87,33 @@ class _Form:
         return self.head + _TID % number + self.tail
 
 
-def _form(topic: str, body: dict[str, Any], size: int = 0) -> _Form:
-    """``size``: bytes of the payload, filled up if it has fewer."""
+def _form(topic: str, body: dict[str, Any], size: int = 0, *, level: int = 4) -> Form:
+    """``size``: bytes of the payload, filled up if it has fewer. ``level``: of the protocol; 5 has room for properties."""
     tail = b"," + json.dumps(body).encode()[1:]
     short = size - len(tail) - len(_TID % 0)
     if short > 0:
         tail = b',"rest":"' + b"x" * max(0, short - 10) + b'"' + tail
-    rest = len(text(topic)) + len(_TID % 0) + len(tail)
+    named = text(topic) + (b"\0" if level == 5 else b"")
+    rest = len(named) + len(_TID % 0) + len(tail)
     sized = packet(0x30, b"\0" * rest)
-    return _Form(sized[: len(sized) - rest] + text(topic), tail)
+    return Form(sized[: len(sized) - rest] + named, tail)
+
+
+def orders(sn: str) -> dict[Order, Form]:
+    """Of a platform that speaks 3.1.1."""
+    common = {"bid": "b", "timestamp": 1767225606000, "gateway": sn}
+    return {
+        Order.SERVICE: _form(f"thing/product/{sn}/services", {**common, "method": "cover_open", "data": {}}, 200),
+        Order.PROPERTY: _form(f"thing/product/{sn}/property/set", {**common, "data": {"night_lights_state": 1}}, 200),
+    }
 
 
 class Words:
     """All that one dock says: for each kind its forms, in turn."""
 
-    __slots__ = ("_forms", "_turn")
+    __slots__ = ("_answers", "_forms", "_turn")
 
-    def __init__(self, sn: str, organization: str, code: str) -> None:
+    def __init__(self, sn: str, organization: str, code: str, *, level: int = 4) -> None:
         self._turn = dict.fromkeys(Kind, 0)
         bird = aircraft_of(sn)
         dock, aircraft = f"thing/product/{sn}/", f"thing/product/{bird}/"
@@ -104,23 +127,30 @@ class Words:
             "airport_organization_get": named,
             "flight_areas_get": None,
         }
+        form = partial(_form, level=level)
+        done: dict[str, Any] = {"bid": "b", "timestamp": 1767225606000, "data": {"result": 0}}
+        self._answers = {
+            Order.SERVICE: form(f"{dock}{Order.SERVICE.replied}", {**done, "method": "cover_open"}),
+            Order.PROPERTY: form(f"{dock}{Order.PROPERTY.replied}", done),
+        }
         self._forms = {
             Kind.OSD: [
-                _form(f"{dock}osd", {**common, "data": {**numbers, **(told if not fragment else {})}}, 1100)
+                form(f"{dock}osd", {**common, "data": {**numbers, **(told if not fragment else {})}}, 1100)
                 for fragment in range(_FRAGMENTS)
             ],
-            Kind.AIRCRAFT_OSD: [_form(f"{aircraft}osd", {**common, "data": numbers}, 1100)],
-            Kind.STATE: [
-                _form(f"{dock}state", {**common, "need_reply": 1, "data": {"firmware_version": "10.01"}}, 200)
-            ],
+            Kind.AIRCRAFT_OSD: [form(f"{aircraft}osd", {**common, "data": numbers}, 1100)],
+            Kind.STATE: [form(f"{dock}state", {**common, "need_reply": 1, "data": {"firmware_version": "10.01"}}, 200)],
             Kind.EVENT: [
-                _form(f"{aircraft}events", {**common, "method": "hms", "need_reply": 0, "data": {"list": []}}, 300)
+                form(f"{aircraft}events", {**common, "method": "hms", "need_reply": 0, "data": {"list": []}}, 300)
             ],
             Kind.EVENT_TO_REPLY: [
-                _form(f"{dock}events", {**common, "method": "fileupload_progress", "need_reply": 1, "data": {}}, 300)
+                form(f"{dock}events", {**common, "method": "fileupload_progress", "need_reply": 1, "data": {}}, 300)
             ],
-            Kind.REQUEST: [_form(f"{dock}requests", {**common, "method": m, "data": asks[m]}) for m in _REQUESTS],
+            Kind.REQUEST: [form(f"{dock}requests", {**common, "method": m, "data": asks[m]}) for m in _REQUESTS],
         }
+
+    def answer(self, order: Order, number: int) -> bytes:
+        return self._answers[order].stamped(number)
 
     def next(self, kind: Kind, number: int) -> bytes:
         forms = self._forms[kind]

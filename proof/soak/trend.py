@@ -24,6 +24,10 @@ class Slope:
         """Whether it grows by less than that share of the mean for each unit, as far as the samples can tell."""
         return self.per_unit - 2 * self.error <= share * self.mean
 
+    def is_known(self, share: float) -> bool:
+        """Whether the samples can tell such a share at all: noise in which any growth could hide tells nothing."""
+        return 2 * self.error <= share * self.mean
+
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> Slope:
     """Least squares. At least three samples, at different x."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,8 +16,9 @@ from proof.crash.failing import failing
 from proof.crash.ledger import Ledger, aircraft_of
 from proof.crash.lost import lost
 from proof.crash.run import crash
-from proof.faults.trace import MARK, SYNC, TRUNCATE, UNLINK, WRITE, Disk, Step, mark, place, read
-from proof.network.ground import BrokenPromise
+from proof.faults.trace import DATABASE, MARK, SYNC, TRUNCATE, UNLINK, WRITE, Disk, Step, mark, place, read
+from proof.lives import Lives
+from proof.network.ground import BrokenPromise, Ground
 
 DOCK = "7CTDM000000001"
 _START_S = 60.0  # three seconds are promised on a machine that has nothing else to do
@@ -29,20 +31,75 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     assert figures["bound"] > 0
     assert figures["fresh"] > 0
     assert figures["starts_too_slow"] == 0
+    assert figures["unbound"] > 0
+    assert figures["backups"] > 0
+    assert figures["commands_killed"] > 0
+
+
+def test_a_gateway_that_ends_by_itself_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frail(Lives):
+        """As after a fault in a library: just before it would have been killed."""
+
+        def kill(self) -> None:
+            assert self._process is not None
+            self._process.send_signal(signal.SIGSEGV)
+            self._process.wait()
+            super().kill()
+
+    monkeypatch.setattr("proof.crash.run.Lives", Frail)
+    with pytest.raises(ExceptionGroup) as told:
+        crash(tmp_path, docks=2, cycles=1, seconds=60, seed=3, within_s=_START_S, say=lambda _: None)
+    assert told.group_contains(BrokenPromise, match=r"ended by itself \(-11\)")
+
+
+@pytest.mark.parametrize(
+    ("does", "seen"),
+    [
+        ("raise SystemExit(3)", r"ended by itself \(3\)"),
+        ("import signal, time; signal.pause()", None),
+    ],
+)
+def test_what_is_killed_was_alive(tmp_path: Path, does: str, seen: str | None) -> None:
+    with Lives(Ground(tmp_path, docks=0), program=("-c", does)) as lives:
+        lives.begin()
+        if seen is None:
+            lives.kill()
+            return
+        assert lives._process is not None
+        lives._process.wait()
+        with pytest.raises(BrokenPromise, match=seen):
+            lives.kill()
 
 
 def test_a_disk_that_loses_what_it_may_lose(tmp_path: Path) -> None:
-    figures = lost(tmp_path, docks=8, rounds=2, cuts=160, seed=1)
-    assert figures["acknowledged"] > 16
+    figures = lost(tmp_path, docks=8, rounds=2, cuts=160, seed=1, starts=2, within_s=_START_S)
+    assert figures["bound"] > 4
+    assert figures["unbound"] > 0
+    assert figures["refused"] > 0
     assert figures["with_a_wal"] > 40
+    assert figures["in_checkpoints"] > 0
+    assert figures["starts"] == 2
+    assert figures["starts_too_slow"] == 0
 
 
-def test_a_disk_that_lies_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_whose_database_is_not_written_is_none_that_was_tried(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPromise, match="not put to the test"):
+        lost(tmp_path, docks=2, rounds=1, cuts=4, seed=1, starts=0, within_s=_START_S, pages=100_000)
+
+
+# with the second, checkpoints believe that the database has what they put there, and the WAL is written over
+@pytest.mark.parametrize("files", [{1, 2}, {DATABASE}], ids=["any sync", "those of checkpoints"])
+def test_a_disk_that_lies_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: set[int]) -> None:
     """The proof is worth something only if it fails where it should: here what is synced may be lost all the same."""
     honest = Disk.take
-    monkeypatch.setattr(Disk, "take", lambda disk, step: None if step.what == SYNC else honest(disk, step))
-    with pytest.raises(BrokenPromise, match="acknowledged, 0 made"):
-        lost(tmp_path, docks=4, rounds=1, cuts=100_000, seed=1)
+
+    def take(disk: Disk, step: Step) -> None:
+        if step.what != SYNC or step.file not in files:
+            honest(disk, step)
+
+    monkeypatch.setattr(Disk, "take", take)
+    with pytest.raises(BrokenPromise, match=r"\d made|malformed|damaged|by what was told|half a binding|by the audit"):
+        lost(tmp_path, docks=8, rounds=1, cuts=100_000, seed=1, starts=0, within_s=_START_S)
 
 
 def test_killed_on_a_disk_that_fails_now_and_then(tmp_path: Path) -> None:
@@ -69,9 +126,9 @@ def bound(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def told(organization: str | None, *, answered: bool = True) -> Ledger:
+def told(organization: str, *, answered: bool = True) -> Ledger:
     ledger = Ledger()
-    deed = ledger.begin(DOCK, organization)
+    deed = ledger.begin(DOCK, organization, f"ONCE{organization}")
     (ledger.done if answered else ledger.unknown)(deed)
     return ledger
 
@@ -90,6 +147,8 @@ def test_what_is_there_was_acknowledged_or_nobody_knows(bound: sqlite3.Connectio
         ),
         ("UPDATE device SET organization_id = 'B', bound_code = 'ONCEB' WHERE is_gateway = 0", "by the audit"),
         ("UPDATE bind_code SET uses_left = 1", "uses are gone"),
+        # the sum is right, and the use is another code's
+        ("UPDATE bind_code SET uses_left = code = 'ONCEA'", "uses of a code are gone"),
         ("UPDATE device SET gateway_sn = NULL", "hangs on"),
         ("DELETE FROM device", "not there"),
     ],
