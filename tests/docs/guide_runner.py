@@ -124,7 +124,7 @@ class Machine:
         )
         (bin_ / "dockgate").chmod(0o755)
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("DOCKGATE", "MAKE", "MFLAGS"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DOCKGATE", "MAKE", "MFLAGS", "SSH_"))},
             "PYTHONPATH": str(ROOT), "PATH": f"{bin_}:{os.environ['PATH']}", "HOME": str(folder), "COLUMNS": "80",
             "LC_ALL": "C.UTF-8", "INIT": binds,
         }  # fmt: skip
