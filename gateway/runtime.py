@@ -49,7 +49,8 @@ class Runtime:
         self._unbound: list[Callable[[Sequence[Unbound]], None]] = []
         self._reloading = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._caught_up_at = 0.0
+        self._looked_at = 0.0
+        self._next_look: asyncio.Task[Any] | None = None
         self.authenticator.on_doubt(self.catch_up)
 
     @classmethod
@@ -102,12 +103,19 @@ class Runtime:
 
     async def catch_up(self) -> None:
         """See to it that memory is not older than the call. Does not raise: what can't be read is read by the watch later."""
-        now = self._loop.time()
-        if now - self._caught_up_at < _CATCH_UP_S:
-            return
-        self._caught_up_at = now
+        if self._next_look is None:
+            self._next_look = self.services.tasks.spawn(self._look_soon(), name="look at the database")
         # a locked database must not hold up logins longer than the watch would
-        await asyncio.wait({self.services.tasks.spawn(self._look(), name="look at the database")}, timeout=_WATCH_S)
+        await asyncio.wait({self._next_look}, timeout=_WATCH_S)
+
+    async def _look_soon(self) -> None:
+        """For all who ask until it begins; who asks later needs another one."""
+        try:
+            await asyncio.sleep(self._looked_at + _CATCH_UP_S - self._loop.time())
+        finally:
+            self._next_look = None
+        self._looked_at = self._loop.time()
+        await self._look()
 
     async def _look(self) -> None:
         try:

@@ -224,6 +224,17 @@ def test_a_lock_ends_and_outlives_a_restart(installation: Any, serve: Any) -> No
     assert time.monotonic() - locked_at > 1.9
 
 
+def test_a_new_password_is_taken_by_the_first_login_with_it(installation: Any, serve: Any) -> None:
+    """However soon it comes, and though others have had the database looked at a moment ago."""
+    town = settle(installation, serve, "dock-a")
+    for _ in range(10):
+        with town.wire() as stranger:
+            assert stranger.login("s", "dock-a", "not the one").code != 0
+        made = installation.dockgate("account", "passwd", "dock-a")["password"]
+        with town.wire(source="127.0.0.9") as dock:
+            assert dock.login("d", "dock-a", made).code == 0
+
+
 @pytest.mark.case("C33")
 def test_an_unknown_account_and_a_wrong_password_look_the_same(installation: Any, serve: Any) -> None:
     town = settle(installation, serve, "dock-a")
