@@ -90,6 +90,7 @@ class Handshakes:
         self._running: dict[asyncio.Task[Any], float] = {}  # since when, oldest first
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
+        self._stuck_since: float | None = None  # there is no room, and nobody gets on
         self._listen()
 
     def close(self) -> None:
@@ -140,10 +141,13 @@ class Handshakes:
         """
         waiting = len(self._running) + self._broker.admission.pending
         if waiting < self._broker.limits.pending_connections:
+            self._stuck_since = None
             return True
-        admission = self._broker.admission
-        oldest_at = min(next(iter(self._running.values()), math.inf), admission.oldest_at())
-        return self._loop.time() - max(oldest_at, admission.progress_at) > _PATIENCE_S
+        now = self._loop.time()
+        # From the first look on, and not from the last that got on: it may have been us who were busy until now
+        if self._stuck_since is None or self._broker.admission.progress_at > self._stuck_since:
+            self._stuck_since = now
+        return now - self._stuck_since > _PATIENCE_S
 
     def _begin(self, client: socket.socket, address: str) -> None:
         if len(self._running) + self._broker.admission.pending >= self._broker.limits.pending_connections:
@@ -186,9 +190,11 @@ class Handshakes:
             client.close()
             self._failed(address, f"no PROXY header within {self._timeout_s:g} s of connecting: closed")
         except ConnectionAbortedError:
-            self._failed(address, f"no TLS handshake within {self._timeout_s:g} s of connecting: closed")
+            self._failed(
+                origin[0] if origin else address, f"no TLS handshake within {self._timeout_s:g} s of connecting: closed"
+            )
         except OSError as error:  # ssl.SSLError is one
-            self._failed(address, _mistake(error))
+            self._failed(origin[0] if origin else address, _mistake(error))
 
     def _failed(self, address: str, mistake: str | None) -> None:
         self._broker.metrics.connections.refused.add("tls_failed")

@@ -66,7 +66,7 @@ ATTACKS: Final = (
     Attack("requests in every order", repeats.reordered, {"rounds": 10}, {"rounds": 1}, untied=(720, 24)),
     Attack("all docks back at once", crowds.storm, {"docks": 5000, "times": 10}, {"docks": 200, "times": 3},
            docks=(5000, 200), rounds=1, at_once=5000),
-    Attack("all docks back at once, chosen passwords", crowds.storm, {"docks": 1000, "times": 2}, {"docks": 60, "times": 2},
+    Attack("all docks back at once, chosen passwords", crowds.storm, {"docks": 1000, "times": 6}, {"docks": 60, "times": 2},
            docks=(1000, 60), rounds=1, at_once=1000, chosen=True),
     Attack("a flapping dock", crowds.flapping, {"times": 3000}, {"times": 60}),
     Attack("one client id for two docks", crowds.one_client_id, {"times": 500}, {"times": 15}),
