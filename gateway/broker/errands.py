@@ -30,9 +30,8 @@ class Errands:
         self._session = session
         self._tasks = tasks
         self._most = most
-        self._waiting: list[
-            Coroutine[Any, Any, Outcome] | Rest[Outcome]
-        ] = []  # of ``most`` at most: an empty deque is larger
+        # ``most`` at most; an empty deque is ten times as large
+        self._waiting: list[Coroutine[Any, Any, Outcome] | Rest[Outcome]] = []
         self._running = False
 
     def add(self, work: Coroutine[Any, Any, Outcome]) -> None:

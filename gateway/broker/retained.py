@@ -21,6 +21,7 @@ _LEAST_EXPIRIES = 64
 class _Kept(NamedTuple):
     message: Message
     owner: str | None
+    size: int
 
 
 class Retained:
@@ -51,12 +52,13 @@ class Retained:
         self.drop(message.topic)
         if not message.payload:
             return True
-        if not self._has_room(message, owner):
+        size = message.size  # counted anew each time
+        if not self._has_room(size, owner):
             self.expire(now)
-            if not self._has_room(message, owner):
+            if not self._has_room(size, owner):
                 return False
-        self._by_topic[message.topic] = _Kept(message, owner)
-        self._count(owner, 1, message.size)
+        self._by_topic[message.topic] = _Kept(message, owner, size)
+        self._count(owner, 1, size)
         if message.expires_at is not None:
             heappush(self._expiries, (message.expires_at, message.topic))
             if len(self._expiries) > _LEAST_EXPIRIES + 2 * len(self._by_topic):
@@ -68,12 +70,12 @@ class Retained:
                 heapify(self._expiries)
         return True
 
-    def _has_room(self, message: Message, owner: str | None) -> bool:
+    def _has_room(self, size: int, owner: str | None) -> bool:
         mine, my_size = self._count_of[owner], self._size_of[owner]
         left, left_size = self._limit - (len(self._by_topic) - mine), self._size_limit - (self.size - my_size)
         if owner is not None:
             left, left_size = (left + 1) // 2, left_size // 2
-        return mine < left and my_size + message.size <= left_size
+        return mine < left and my_size + size <= left_size
 
     def _count(self, owner: str | None, number: int, size: int) -> None:
         self.size += size
@@ -85,7 +87,7 @@ class Retained:
     def drop(self, topic: str) -> None:
         old = self._by_topic.pop(topic, None)
         if old is not None:
-            self._count(old.owner, -1, -old.message.size)
+            self._count(old.owner, -1, -old.size)
 
     def expire(self, now: float) -> None:
         """Forget those whose time is over (MQTT 5, 3.3.2.3.3)."""

@@ -34,7 +34,6 @@ T = TypeVar("T")
 # Jobs of one transaction: enough to share an fsync among a fleet, few enough for the first of them to be answered soon.
 _MAX_BATCH = 256
 _CACHED_STATEMENTS = 256
-_EFFECTIVE = os.access in os.supports_effective_ids
 _PRAGMAS = (
     "foreign_keys=ON",
     "trusted_schema=OFF",
@@ -340,7 +339,7 @@ def _require_usable(path: Path, *, create: bool, write: bool) -> None:
             raise DatabaseError(f"{path}: {found.what}", hint=found.hint)
         _create(path)
     # SQLite would open it for reading in silence and fail at the first write
-    elif found.cause is Cause.NOT_A_FILE or (write and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE)):
+    elif found.cause is Cause.NOT_A_FILE or (write and not hindrance.may(path, os.W_OK)):
         raise DatabaseUnwritableError(f"{path}: {found.what}", hint=found.hint)
 
 

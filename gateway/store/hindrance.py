@@ -62,6 +62,11 @@ def look(path: Path, *, said: int | None = None) -> Hindrance | None:
         return None
 
 
+def may(place: Path, mode: int) -> bool:
+    """``os.access`` for who this process acts as, which need not be who has started it."""
+    return os.access(place, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _in_the_way(path: Path) -> Hindrance | None:
     folder = path.parent
     if os.statvfs(path).f_flag & os.ST_RDONLY:
@@ -71,7 +76,7 @@ def _in_the_way(path: Path) -> Hindrance | None:
         (path, os.W_OK, "may not write it", "rw"),
         (folder, os.W_OK | os.X_OK, f"may not write in {folder}", "rwx"),
     ):
-        if not os.access(place, mode, effective_ids=os.access in os.supports_effective_ids):
+        if not may(place, mode):
             return _forbidden(place, may_not, letters)
     room = os.statvfs(folder)
     if room.f_bavail * room.f_frsize < _LEAST_BYTES or (room.f_files and room.f_favail == 0):
@@ -108,7 +113,7 @@ def _forbidden(place: Path, may_not: str, letters: str) -> Hindrance:
 def _closed(folder: Path) -> Path:
     """The directory that keeps this user out: the first from above that it may not pass."""
     for place in reversed((folder, *folder.parents)):
-        if not os.access(place, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        if not may(place, os.X_OK):
             return place
     return folder
 

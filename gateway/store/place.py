@@ -17,6 +17,10 @@ class Place:
         """``path`` was opened a moment ago."""
         self._known = {each: _identity(each) for each in (path, path.with_name(f"{path.name}-wal"))}
 
+    def has_moved(self) -> bool:
+        """Blocks: looks at the disk."""
+        return any(known is not None and _identity(path) != known for path, known in self._known.items())
+
     def require(self) -> None:
         """:raises sqlite3.OperationalError: SQLITE_READONLY_DBMOVED, as SQLite itself says it when it notices."""
         for path, known in self._known.items():

@@ -13,7 +13,7 @@ import orjson
 from gateway.store.audit import Entry
 
 ACTIONS = frozenset({"login", "pin", "bind", "organization_get", "config", "tls"})
-"""What a dock can be refused; as in the statement below."""
+"""What a dock can be refused."""
 
 
 class Refused(NamedTuple):
@@ -37,7 +37,7 @@ def since(db: sqlite3.Connection, start: int, *, known: int, others: int) -> lis
                  OR (dock IS NOT NULL AND dock IN (SELECT sn FROM device)) AS is_known
           FROM audit
           WHERE at >= ? AND outcome = 'refused'
-            AND action IN ('login', 'pin', 'bind', 'organization_get', 'config', 'tls')
+            AND action IN (SELECT value FROM json_each(?))
         ), gathered AS (
           -- with max(), the other columns are those of the row that has the maximum (lang_select.html, 2.4)
           SELECT at, actor, action, target, outcome, detail, max(id) AS latest, is_known,
@@ -51,7 +51,7 @@ def since(db: sqlite3.Connection, start: int, *, known: int, others: int) -> lis
         SELECT at, actor, action, target, outcome, detail, latest, times, names, is_known FROM ranked
         WHERE place <= iif(is_known, ?, ?) ORDER BY is_known DESC, latest DESC
         """,
-        (start, known, others),
+        (start, orjson.dumps(sorted(ACTIONS)).decode(), known, others),
     ).fetchall()
     return [
         Refused(Entry(at, actor, action, target, outcome, orjson.loads(detail), latest), times, names, bool(is_known))

@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import pki
@@ -18,6 +17,7 @@ from gateway.errors import DatabaseError, DockgateError
 from gateway.operations.change import Db
 from gateway.operations.live import STALE_MS
 from gateway.store import checks, migrate, state
+from gateway.store.place import Place
 from gateway.store.state import GatewayState
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Writing:
 
     async def run(self) -> None:
         """Until cancelled."""
-        mine = await self._off_loop(_identity, self._store.path)
+        place = await self._off_loop(Place, self._store.path)
         commits, failures = self._store.commits, dict(self._failures.values)
         refused = ""
         while True:
@@ -168,14 +168,4 @@ class Writing:
             elif grown:
                 refused = f"it cannot be written: {_WRITES.get(grown[0], grown[0])}"
             commits, failures = self._store.commits, dict(self._failures.values)
-            is_there = await self._off_loop(_identity, self._store.path) == mine
-            self.problem = refused if is_there else _MOVED
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Blocks. None: there is no file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+            self.problem = _MOVED if await self._off_loop(place.has_moved) else refused

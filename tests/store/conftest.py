@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -16,6 +15,7 @@ import pytest
 from gateway.model import Role
 from gateway.store import accounts, codes, migrate, organizations
 from gateway.store.connection import Store
+from tests.nobody import nobody as somebody_else
 
 NOW = 1_767_225_600_000
 
@@ -101,21 +101,9 @@ def found() -> Callable[[sqlite3.Connection], None]:
 
 
 @pytest.fixture
-def nobody() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """``with nobody():`` runs without root's right to write everywhere; as another user there is nothing to give up."""
-
-    @contextmanager
-    def being() -> Iterator[None]:
-        if os.geteuid():
-            yield
-            return
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-
-    return being
+def nobody() -> Callable[[], AbstractContextManager[None]]:
+    """``with nobody():`` runs without root's right to write everywhere."""
+    return somebody_else
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pytest
 from gateway.cli.times import now_ms
 from gateway.store import state
 from gateway.store.state import GatewayState
+from tests.nobody import nobody
 
 # A mount of its own (unshare(1)); where a container forbids that, nothing can be mounted at all.
 ALONE = ("unshare", "--map-root-user", "--mount")
@@ -57,19 +58,6 @@ def reached(dockgate: Any) -> Iterator[Any]:
     yield there
     (folder / "data").chmod(0o755)
     shutil.rmtree(folder)
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Without root's right to everything; as another user there is nothing to give up."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def told(dockgate: Any) -> tuple[dict[str, Any], str]:
