@@ -123,6 +123,17 @@ def address_of(gateway: Any, client_id: str) -> str:
     return str(gateway.ask(lambda: gateway.broker.table.get(client_id).remote_address))
 
 
+def test_a_handshake_that_fails_behind_a_proxy_is_told_with_the_dock_s_address(installation: Any, proxied: Any) -> None:
+    gateway = proxied("127.0.0.0/8")
+    with socket.create_connection((gateway.host, gateway.port("tls")), timeout=10) as peer:
+        peer.sendall(HEADER + b"GET / HTTP/1.1\r\n\r\n")
+        while peer.recv(4096):
+            continue
+    gateway.call(gateway.runtime.services.audit.flush())
+    (told,) = [entry for entry in installation.dockgate("audit", "list") if entry["action"] == "tls"]
+    assert (told["target"], told["detail"]["address"], told["outcome"]) == ("203.0.113.9", "203.0.113.9", "refused")
+
+
 def test_a_trusted_proxy_tells_the_address(installation: Any, proxied: Any) -> None:
     gateway = proxied("127.0.0.0/8")
     login = installation.account("dock-2", "dock", "--sn", "D2")
