@@ -201,7 +201,8 @@ class Configurations:
             place = inner
         if random.random() < 0.1:
             key = random.choice(("x", 1, None, True, "a.b", "bind", "limits"))
-        place[key] = random.choice(_OPTION_VALUES)
+        # a copy: what is in it may be exchanged next, and one input must not change those that follow
+        place[key] = copy.deepcopy(random.choice(_OPTION_VALUES))
 
     def feed(self, random: Random) -> None:
         self.read(self.make(random))
